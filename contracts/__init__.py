@@ -1,0 +1,1 @@
+"""What travels between services. Nothing here talks to anything: models, ids, topics and their envelope."""

@@ -1,0 +1,85 @@
+"""What triage made of an upload: how urgent it is, and the evidence."""
+
+from pydantic import Field
+
+from contracts.ids import ClinicId, PatientKey, UploadId
+from contracts.vocabulary import Age, Blob, Complaint, Event, Frozen, Instant, Lane, LeadName, Priority, Sex
+
+
+class Value(Frozen):
+    """One measured value beside the threshold that it was held against."""
+
+    name: str = Field(description="what was measured, with its unit: st_j_mv", max_length=60)
+    lead: LeadName | None = None
+    measured: float
+    threshold: float
+    why: str = Field(default="", description="why this threshold: 'V2-V3, man of 40 or older'", max_length=200)
+
+
+class Finding(Frozen):
+    """One rule that fired; it names its source, and what could be checked by hand."""
+
+    rule: str = Field(max_length=60)
+    version: str = Field(max_length=20)
+    source: str = Field(description="guideline or paper", max_length=300)
+    title: str = Field(max_length=200)
+    priority: Priority
+    leads: tuple[LeadName, ...] = ()
+    values: tuple[Value, ...] = ()
+
+
+class QualityProblem(Frozen):
+    """Something about the recording that kept it, or a part of it, from being judged."""
+
+    code: str = Field(description="leads_missing, flat, undecodable, timed_out ...", pattern=r"^[a-z_]{1,40}$")
+    leads: tuple[LeadName, ...] = ()
+    text: str = Field(description="in words that a village doctor can act on", max_length=400)
+
+
+class Quality(Frozen):
+    evaluable: bool
+    problems: tuple[QualityProblem, ...] = ()
+
+
+class LeadMeasurement(Frozen):
+    lead: LeadName
+    st_j_mv: float | None = Field(default=None, description="mV at the J point against the level at QRS onset; None: not measured, which is not zero")
+
+
+class Measurements(Frozen):
+    """Of the median beat. None is not measured."""
+
+    heart_rate_bpm: float | None = None
+    qrs_ms: float | None = None
+    baseline: str | None = Field(default=None, description="what ST is measured against", max_length=60)
+    beats: int | None = Field(default=None, description="beats in the median beat")
+    leads: tuple[LeadMeasurement, ...] = ()
+
+
+class Reading(Frozen):
+    """What can be said from the files and the facts alone, with no broker near: what `greenchannel triage` prints."""
+
+    rulebook: str = Field(max_length=60)
+    rulebook_version: str = Field(max_length=20)
+    priority: Priority
+    findings: tuple[Finding, ...] = ()
+    quality: Quality
+    measurements: Measurements = Measurements()
+    vendor_statements: tuple[str, ...] = Field(default=(), description="what the cart itself said: kept, never believed")
+    age_y: Age | None = Field(default=None, description="the age that was judged by: the upload's, else the file's")
+    sex: Sex | None = None
+
+
+class Assessed(Event, Reading):
+    """An upload was read and judged, or could not be: then its priority is not_evaluable and quality says why."""
+
+    upload_id: UploadId
+    clinic_id: ClinicId
+    patient_key: PatientKey
+    lane: Lane
+    received_at: Instant
+    first_medical_contact_at: Instant | None = None
+    complaint: Complaint | None = None
+    follows: UploadId | None = None
+    recording: Blob | None = Field(default=None, description="the decoded recording without identity; None where nothing could be decoded")
+    took_ms: float = Field(default=0.0, ge=0, description="triage's own time on it")

@@ -1,0 +1,219 @@
+"""The blob store: recordings lie here, by the SHA-256 of what they hold, and messages carry only the claim check.
+
+Two adapters: a folder of this machine, fsynced, since the clinic gets its 202 only for what would survive a power cut; and object stores,
+through obstore."""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, NotFoundError
+from obstore.exceptions import BaseError as ObjectStoreError
+from obstore.store import ObjectStore, from_url
+
+from contracts.vocabulary import Blob
+from services.runtime.errors import Away, BlobDamaged, BlobMissing
+
+MARK = ".greenchannel-blobs"  # where it is missing, the folder is not mounted: the blobs are away, not gone
+
+
+class Blobs(Protocol):
+    """Both raise Away; get raises BlobMissing and BlobDamaged."""
+
+    async def put(self, folder: str, content: bytes, media_type: str) -> Blob:
+        """Store the bytes, and return when they would survive a crash. The same bytes again: the same blob."""
+        ...
+
+    async def get(self, blob: Blob) -> bytes: ...
+
+    async def note(self, name: str, content: bytes) -> bytes:
+        """Write a small note under a name for good, durably; return what is written there: another's, where that came first."""
+        ...
+
+    async def noted(self, name: str) -> bytes | None:
+        """Return the note of that name; None where none was written."""
+        ...
+
+    async def ready(self) -> None:
+        """Return where the store can be read and written; Away where not."""
+        ...
+
+
+def open_blobs(url: str) -> Blobs:
+    """Return the store that a URL names; a folder is made where it is not there yet."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return FolderBlobs(Path(unquote(parts.path)))
+    return ObjectBlobs(from_url(url))
+
+
+def _claim(folder: str, content: bytes, media_type: str) -> Blob:
+    digest = hashlib.sha256(content).hexdigest()
+    return Blob(dataref=f"{folder}/{digest[:2]}/{digest}", sha256=digest, size_bytes=len(content), media_type=media_type)
+
+
+def _checked(blob: Blob, content: bytes) -> bytes:
+    found = hashlib.sha256(content).hexdigest()
+    if found != blob.sha256:
+        raise BlobDamaged(blob.dataref, found)
+    return content
+
+
+class FolderBlobs:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (root / MARK).touch(mode=0o600)
+
+    async def put(self, folder: str, content: bytes, media_type: str) -> Blob:
+        return await asyncio.to_thread(self._put, folder, content, media_type)
+
+    async def get(self, blob: Blob) -> bytes:
+        return await asyncio.to_thread(self._get, blob)
+
+    async def note(self, name: str, content: bytes) -> bytes:
+        return await asyncio.to_thread(self._note, name, content)
+
+    async def noted(self, name: str) -> bytes | None:
+        return await asyncio.to_thread(self._noted, name)
+
+    async def ready(self) -> None:
+        await asyncio.to_thread(self._must_be_there)
+
+    def _must_be_there(self) -> None:
+        if not (self._root / MARK).exists():
+            raise Away("blobs", "the folder is not there")
+
+    def _put(self, folder: str, content: bytes, media_type: str) -> Blob:
+        blob = _claim(folder, content, media_type)
+        target = self._root / blob.dataref
+        self._must_be_there()
+        try:
+            if target.exists() and target.stat().st_size == blob.size_bytes:
+                return blob  # it came under this name by a rename, so it is whole
+            self._write(target, content).replace(target)
+            _fsync_folder(target.parent)
+        except OSError as error:
+            raise Away("blobs", error.strerror or type(error).__name__) from error
+        return blob
+
+    def _note(self, name: str, content: bytes) -> bytes:
+        target = self._root / name
+        self._must_be_there()
+        try:
+            if target.exists():
+                return target.read_bytes()
+            unfinished = self._write(target, content)
+            try:
+                target.hardlink_to(unfinished)  # unlike a rename, it fails where another note is
+            except FileExistsError:
+                content = target.read_bytes()
+            finally:
+                unfinished.unlink()
+            _fsync_folder(target.parent)
+        except OSError as error:
+            raise Away("blobs", error.strerror or type(error).__name__) from error
+        return content
+
+    def _noted(self, name: str) -> bytes | None:
+        try:
+            return (self._root / name).read_bytes()
+        except FileNotFoundError:
+            self._must_be_there()
+            return None
+        except OSError as error:
+            raise Away("blobs", error.strerror or type(error).__name__) from error
+
+    def _write(self, target: Path, content: bytes) -> Path:
+        """Write beside the target, to the disk, and return where; the caller gives it its name."""
+        self._make_folder(target.parent)
+        descriptor, unfinished = tempfile.mkstemp(dir=target.parent, prefix=".unfinished-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            Path(unfinished).unlink(missing_ok=True)
+            raise
+        return Path(unfinished)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make it so that a power cut does not take it: each new folder's name lies in its parent, which is fsynced."""
+        for each in (folder.parent, folder):
+            if not each.exists():
+                each.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _fsync_folder(each.parent)
+
+    def _get(self, blob: Blob) -> bytes:
+        try:
+            return _checked(blob, (self._root / blob.dataref).read_bytes())
+        except FileNotFoundError:
+            self._must_be_there()
+            raise BlobMissing(blob.dataref) from None
+        except OSError as error:
+            raise Away("blobs", error.strerror or type(error).__name__) from error
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class ObjectBlobs:
+    """S3, GCS or Azure: durable when they say so."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def put(self, folder: str, content: bytes, media_type: str) -> Blob:
+        blob = _claim(folder, content, media_type)
+        try:
+            await obstore.put_async(self._store, blob.dataref, content)
+        except (ObjectStoreError, OSError) as error:
+            raise Away("blobs", type(error).__name__) from error
+        return blob
+
+    async def get(self, blob: Blob) -> bytes:
+        try:
+            answer = await obstore.get_async(self._store, blob.dataref)
+            return _checked(blob, bytes(await answer.bytes_async()))
+        except (NotFoundError, FileNotFoundError):
+            raise BlobMissing(blob.dataref) from None
+        except (ObjectStoreError, OSError) as error:
+            raise Away("blobs", type(error).__name__) from error
+
+    async def note(self, name: str, content: bytes) -> bytes:
+        try:
+            await obstore.put_async(self._store, name, content, mode="create")
+        except AlreadyExistsError:
+            there = await self.noted(name)
+            if there is None:
+                raise Away("blobs", "a note is there and cannot be read yet") from None
+            return there
+        except (ObjectStoreError, OSError) as error:
+            raise Away("blobs", type(error).__name__) from error
+        return content
+
+    async def noted(self, name: str) -> bytes | None:
+        try:
+            answer = await obstore.get_async(self._store, name)
+            return bytes(await answer.bytes_async())
+        except (NotFoundError, FileNotFoundError):
+            return None
+        except (ObjectStoreError, OSError) as error:
+            raise Away("blobs", type(error).__name__) from error
+
+    async def ready(self) -> None:
+        try:
+            await obstore.list_with_delimiter_async(self._store)
+        except (ObjectStoreError, OSError) as error:
+            raise Away("blobs", type(error).__name__) from error

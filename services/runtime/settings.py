@@ -1,0 +1,39 @@
+"""What a service is told by its environment. Secrets come as the path of a file, not as a value that `ps` or a log could show."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.runtime.errors import ConfigurationError
+
+PREFIX = "GREENCHANNEL_"
+
+
+class Settings(BaseSettings):
+    """Read from GREENCHANNEL_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
+
+    kafka: str = Field(description="bootstrap servers, host:port, separated by commas")
+    redis: str = Field(description="redis://host:port/db of a Redis or Valkey that keeps what it is told")
+    blobs: str = Field(description="file:///folder, s3://bucket/prefix, gs://... or az://...")
+    directory: Path = Field(description="YAML: centres, clinics, people")
+    access: Path = Field(description="YAML: whose token may do what, hashed")
+    patient_key_secret: Path | None = Field(default=None, description="file with the secret that patient numbers are hashed with; gateway only")
+    pager: Path | None = Field(default=None, description="file to which the local pager appends a JSON line a notice; notify only")
+    link: str = Field(default="http://127.0.0.1:8080", description="the address under which people reach the console: pages link to it")
+    instance: str = Field(
+        default="0", description="this replica's name: the same after a restart, another for each replica", pattern=r"^[A-Za-z0-9.-]{1,60}$"
+    )
+    host: str = Field(default="127.0.0.1", description="where this service listens")
+    port: int = Field(default=0, ge=0, le=65535, description="where this service listens; 0: any free one")
+
+
+def settings_from_environment() -> Settings:
+    """Return the settings, or a ConfigurationError that names each variable that is missing or wrong."""
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        wrong = "; ".join(f"{PREFIX}{str(part['loc'][0]).upper()}: {part['msg'].lower()}" for part in error.errors(include_input=False))
+        raise ConfigurationError("environment", f"{wrong}. `greenchannel stack` prints a set that works") from None

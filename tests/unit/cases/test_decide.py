@@ -1,0 +1,195 @@
+"""What follows from each message, one promise a test."""
+
+from datetime import timedelta
+
+from contracts.cases import CaseOpened, ClinicAnswered, CommandRefused, PageRequested, RepeatAsked
+from contracts.vocabulary import Lane, Priority
+from services.cases.state import Phase
+from services.cases.timers import timers
+from tests.unit.cases.case_world import (
+    DIRECTORY,
+    FIRST,
+    MINUTE,
+    SECOND,
+    T0,
+    World,
+    acknowledge,
+    assessed,
+    kinds,
+    open_unread,
+    page_again,
+    uploaded,
+)
+
+
+def pages(events: list) -> list[tuple[str, int, Priority]]:
+    return [(event.person_id, event.round, event.priority) for event in events if isinstance(event, PageRequested)]
+
+
+def test_a_red_opens_a_channel_pages_all_on_call_and_tells_the_clinic_whom_to_call():
+    world = World()
+    world.hear(uploaded())
+    events = world.hear(assessed(Priority.RED))
+    assert kinds(events) == ["UploadAssessed", "CaseOpened", "PageRequested", "PageRequested", "ClinicAnswered"]
+    assert pages(events) == [("ann", 1, Priority.RED), ("bob", 1, Priority.RED)]
+    assert isinstance(events[1], CaseOpened)
+    assert (events[1].centre_id, events[1].centre_number, events[1].headline) == ("centre", "555-0100", "Anterior STEMI (V2, V3)")
+    assert isinstance(events[-1], ClinicAnswered)
+    assert "555-0100" in events[-1].text
+
+
+def test_two_people_paged_by_one_decision_get_notices_of_their_own():
+    notices = [event.notice_id for event in World().hear(assessed(Priority.RED)) if isinstance(event, PageRequested)]
+    assert len(set(notices)) == len(notices) == 2
+
+
+def test_a_page_is_repeated_every_minute_until_somebody_acknowledges():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    assert pages(world.wait(3 * MINUTE)) == [(person, round_, Priority.RED) for round_ in (2, 3, 4) for person in ("ann", "bob")]
+    world.hear(acknowledge("bob"))
+    assert world.wait(60 * MINUTE) == []
+    assert (world.case.phase, world.case.owner) == (Phase.ACKNOWLEDGED, "bob")
+
+
+def test_an_upload_that_is_not_read_in_time_pages_people_and_its_late_assessment_joins():
+    world = World()
+    world.hear(uploaded())
+    assert world.wait(timedelta(seconds=59)) == []
+    missed = world.wait(timedelta(seconds=1))
+    assert kinds(missed) == ["AssessmentMissed", "CaseOpened", "PageRequested", "PageRequested"]
+    assert pages(missed)[0][2] is Priority.NOT_EVALUABLE
+    late = world.hear(assessed(Priority.RED))
+    assert kinds(late) == ["UploadAssessed", "CaseRaised", "PageRequested", "PageRequested", "ClinicAnswered"]
+    assert {page[1:] for page in pages(late)} == {(2, Priority.RED)}
+
+
+def test_a_late_assessment_that_finds_nothing_settles_what_was_opened_unread():
+    world = World()
+    world.hear(uploaded())
+    world.wait(MINUTE)
+    assert kinds(world.hear(assessed(Priority.GREEN))) == ["UploadAssessed", "ClinicAnswered", "CaseSettled"]
+    assert world.wait(60 * MINUTE) == []
+
+
+def test_an_assessment_that_comes_before_its_upload_leaves_no_timer():
+    world = World()
+    world.hear(assessed(Priority.GREEN))
+    assert kinds(world.hear(uploaded())) == ["UploadReceived"]
+    assert timers(world.case) == {}
+    assert not world.case.is_live
+
+
+def test_an_emergency_that_cannot_be_judged_pages_people_and_asks_the_clinic_to_record_again():
+    world = World()
+    world.hear(uploaded())
+    events = world.hear(assessed(Priority.NOT_EVALUABLE))
+    assert kinds(events) == ["UploadAssessed", "CaseOpened", "PageRequested", "PageRequested", "RepeatAsked"]
+    assert isinstance(events[-1], RepeatAsked)
+    assert events[-1].reasons == ("V3 is loose: press it on and record again",)
+    assert pages(world.wait(MINUTE)) == [("ann", 2, Priority.NOT_EVALUABLE), ("bob", 2, Priority.NOT_EVALUABLE)]
+
+
+def test_an_evaluable_repeat_settles_the_case_of_an_unreadable_one():
+    world = World()
+    world.hear(assessed(Priority.NOT_EVALUABLE))
+    world.hear(uploaded(SECOND))
+    assert kinds(world.hear(assessed(Priority.YELLOW, SECOND))) == ["UploadAssessed", "ClinicAnswered", "CaseSettled"]
+    assert (world.case.phase, world.wait(60 * MINUTE)) == (Phase.CLOSED, [])
+
+
+def test_a_case_is_not_settled_while_another_recording_of_the_patient_is_awaited():
+    world = World()
+    world.hear(assessed(Priority.NOT_EVALUABLE))
+    world.hear(acknowledge())
+    world.hear(uploaded(SECOND))
+    assert "CaseSettled" not in kinds(world.hear(assessed(Priority.GREEN)))
+    assert "CaseSettled" in kinds(world.hear(assessed(Priority.GREEN, SECOND)))
+
+
+def test_a_red_repeat_pages_again_although_the_unreadable_one_was_acknowledged():
+    world = World()
+    world.hear(assessed(Priority.NOT_EVALUABLE))
+    world.hear(acknowledge())
+    events = world.hear(assessed(Priority.RED, SECOND))
+    assert {page[1:] for page in pages(events)} == {(2, Priority.RED)}
+    assert (world.case.phase, world.case.owner) == (Phase.OPENED, None)
+
+
+def test_a_green_repeat_does_not_settle_a_red():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    assert kinds(world.hear(assessed(Priority.GREEN, SECOND))) == ["UploadAssessed", "ClinicAnswered"]
+    assert pages(world.wait(MINUTE))
+
+
+def test_routine_green_yellow_and_unreadable_answer_the_clinic_and_page_nobody():
+    for priority, answer in ((Priority.GREEN, "ClinicAnswered"), (Priority.YELLOW, "ClinicAnswered"), (Priority.NOT_EVALUABLE, "RepeatAsked")):
+        world = World()
+        assert kinds(world.hear(assessed(priority, lane=Lane.ROUTINE))) == ["UploadAssessed", answer]
+        assert world.wait(60 * MINUTE) == []
+
+
+def test_a_red_in_the_routine_lane_pages_all_the_same():
+    assert pages(World().hear(assessed(Priority.RED, lane=Lane.ROUTINE)))
+
+
+def test_a_green_never_tells_the_clinic_that_all_is_well():
+    answer = World().hear(assessed(Priority.GREEN))[-1]
+    assert isinstance(answer, ClinicAnswered)
+    assert "not a diagnosis" in answer.text
+
+
+def test_who_acknowledges_second_is_told_who_has_it():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    world.hear(acknowledge("ann"))
+    (refused,) = world.hear(acknowledge("bob"))
+    assert isinstance(refused, CommandRefused)
+    assert (refused.by, refused.reason) == ("bob", "ann has it in hand")
+    assert world.case.owner == "ann"
+
+
+def test_the_timer_of_an_earlier_round_pages_nobody_and_leaves_an_event():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    world.wait(MINUTE)
+    assert kinds(world.hear(page_again(1))) == ["CommandRefused"]
+
+
+def test_the_timer_of_an_upload_that_was_assessed_in_time_opens_nothing():
+    world = World()
+    world.hear(uploaded())
+    world.hear(assessed(Priority.GREEN))
+    assert kinds(world.hear(open_unread())) == ["CommandRefused"]
+    assert not world.case.is_open
+
+
+def test_a_command_to_a_case_that_never_was_is_refused_and_begins_nothing():
+    world = World()
+    assert kinds(world.hear(acknowledge())) == ["CommandRefused"]
+    assert not world.case.is_live
+
+
+def test_time_never_runs_backwards_for_a_case():
+    world = World()
+    world.now = T0 + 5 * MINUTE
+    world.hear(assessed(Priority.RED))
+    world.now = T0
+    assert [event.at for event in world.hear(acknowledge())] == [T0 + 5 * MINUTE]
+
+
+def test_a_clinic_that_left_the_directory_still_reaches_somebody():
+    world = World()
+    message = assessed(Priority.RED).model_copy(update={"clinic_id": "gone"})
+    assert "gone" not in DIRECTORY.clinics
+    assert [person for person, *_ in pages(world.hear(message))] == ["ann", "bob"]
+
+
+def test_the_upload_of_a_timer_is_the_one_that_the_page_names():
+    world = World()
+    world.hear(assessed(Priority.GREEN))
+    world.hear(uploaded(SECOND))
+    paged = [event for event in world.wait(MINUTE) if isinstance(event, PageRequested)]
+    assert {event.upload_id for event in paged} == {SECOND}
+    assert FIRST not in {event.upload_id for event in paged}
