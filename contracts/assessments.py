@@ -1,9 +1,13 @@
 """What triage made of an upload: how urgent it is, and the evidence."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from contracts.ids import ClinicId, PatientKey, UploadId
 from contracts.vocabulary import Age, Blob, Complaint, Event, Frozen, Instant, Lane, LeadName, Priority, Sex
+
+VendorStatement = Annotated[str, StringConstraints(max_length=200)]
 
 
 class Value(Frozen):
@@ -65,7 +69,7 @@ class Reading(Frozen):
     findings: tuple[Finding, ...] = ()
     quality: Quality
     measurements: Measurements = Measurements()
-    vendor_statements: tuple[str, ...] = Field(default=(), description="what the cart itself said: kept, never believed")
+    vendor_statements: tuple[VendorStatement, ...] = Field(default=(), max_length=40, description="what the cart itself said: kept, never believed")
     age_y: Age | None = Field(default=None, description="the age that was judged by: the upload's, else the file's")
     sex: Sex | None = None
 

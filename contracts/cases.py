@@ -4,8 +4,9 @@ A field with a default may be added later; nothing is taken away. A case's strea
 or UploadAssessed); it is a case for people from CaseOpened on."""
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from contracts.ids import CaseId, CentreId, ClinicId, EventId, NoticeId, PatientKey, PersonId, UploadId
 from contracts.vocabulary import Age, Event, Instant, Lane, Priority, Sex
@@ -110,7 +111,7 @@ class RepeatAsked(CaseEvent):
 
     upload_id: UploadId
     clinic_id: ClinicId
-    reasons: tuple[str, ...] = Field(min_length=1)
+    reasons: tuple[Annotated[str, StringConstraints(max_length=400)], ...] = Field(min_length=1)
 
 
 class ClinicAnswered(CaseEvent):

@@ -52,7 +52,11 @@ class Complaint(StrEnum):
 class Frozen(BaseModel):
     """A value that does not change. Unknown fields pass: an old reader must outlive a new writer."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)  # an error is logged: it must not show what came
+    model_config = ConfigDict(
+        frozen=True,
+        hide_input_in_errors=True,  # an error is logged: it must not show what came
+        allow_inf_nan=False,  # JSON writes them as null, which no reader takes for a number
+    )
 
 
 class Event(Frozen):

@@ -33,7 +33,7 @@ def test_a_red_opens_a_channel_pages_all_on_call_and_tells_the_clinic_whom_to_ca
     assert kinds(events) == ["UploadAssessed", "CaseOpened", "PageRequested", "PageRequested", "ClinicAnswered"]
     assert pages(events) == [("ann", 1, Priority.RED), ("bob", 1, Priority.RED)]
     assert isinstance(events[1], CaseOpened)
-    assert (events[1].centre_id, events[1].centre_number, events[1].headline) == ("centre", "555-0100", "Anterior STEMI (V2, V3)")
+    assert (events[1].centre_id, events[1].centre_number, events[1].headline) == ("centre", "555-0100", "Anterior STEMI")
     assert isinstance(events[-1], ClinicAnswered)
     assert "555-0100" in events[-1].text
 
