@@ -19,7 +19,6 @@ class Centre:
     data: DataFolder
     supervisor: Supervisor
     said: list[str] = field(default_factory=list)
-    addresses: StackAddresses | None = None
 
     def pid(self, name: str) -> int:
         pid = self.supervisor.status()[name].pid

@@ -1,3 +1,5 @@
+"""The supervisor as real processes: what dies comes back, and nothing outlives its parent."""
+
 import os
 import select
 import signal
