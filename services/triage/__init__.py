@@ -1,0 +1,1 @@
+"""Reads a recording and says how urgent it is."""

@@ -1,0 +1,130 @@
+"""From samples to one median beat: R peaks, beats laid over each other, those of another shape left out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
+from sleepecg.heartbeats import detect_heartbeats
+
+from services.triage.recording import Samples
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BEFORE_R_S, AFTER_R_S = 0.30, 0.50
+_QRS_S = 0.09  # each side of R: what beats are compared by
+_LEVEL_S = (0.11, 0.07)  # before R: the stretch whose mean anchors the baseline of each beat
+_SHIFT_S = 0.04
+_ALIKE = 0.88  # correlation over the leads; an ectopic beat of the ventricle lies far below
+MIN_BEATS = 2
+MIN_SHARE = 0.3  # of the beats, in the group that the median is made of: fewer is noise, not a rhythm
+_STEEPEST = 40.0  # times a lead's noise: a pacing spike or a loose wire must not choose the direction
+_T_WAVE_SHARE = 0.25  # of the steepness of most beats: a peak that is flatter is a T wave
+_SAFE_FS_HZ = 100.0
+
+
+@dataclass(frozen=True)
+class MedianBeat:
+    """`beat_mv` is (leads, samples) with R at sample `r`; `at` are the R of the beats that it is made of, samples of the recording;
+    `found` counts all beats, `rr_s` are all their intervals."""
+
+    beat_mv: Floats
+    r: int
+    fs_hz: float
+    at: Ints
+    found: int
+    rr_s: Floats
+
+
+def median_beat(samples_mv: Samples, fs_hz: float) -> MedianBeat | None:
+    """Return the median beat of the usable leads, (leads, samples) in mV, NaN for gaps; None where no beat repeats itself."""
+    signal = samples_mv.astype(np.float64)
+    filled = _without_gaps(signal)
+    fused = _fused(filled, fs_hz)
+    peaks = _r_peaks(fused, fs_hz)
+    before, after = round(BEFORE_R_S * fs_hz), round(AFTER_R_S * fs_hz)
+    margin = round(_SHIFT_S * fs_hz)
+    whole = peaks[(peaks >= before + margin) & (peaks + after + margin < fused.size)]
+    if whole.size < MIN_BEATS:
+        return None
+    aligned = _aligned(fused, whole, fs_hz)
+    level = signal - _baseline(filled, aligned, fs_hz)
+    beats = level[:, aligned[:, None] + np.arange(-before, after)].transpose(1, 0, 2)  # (beats, leads, samples)
+    chosen = _largest_group(beats, r=before, half=round(_QRS_S * fs_hz))
+    if chosen.size < max(MIN_BEATS, MIN_SHARE * len(beats)):
+        return None
+    return MedianBeat(beat_mv=_median(beats[chosen]), r=before, fs_hz=fs_hz, at=aligned[chosen], found=int(peaks.size), rr_s=np.diff(peaks) / fs_hz)
+
+
+def _without_gaps(signal: Floats) -> Floats:
+    """Return the leads with a straight line across each gap: only where to look for beats rests on it, never a measured value."""
+    missing = ~np.isfinite(signal)
+    if not missing.any():
+        return signal
+    filled, at = signal.copy(), np.arange(signal.shape[1])
+    for row in np.flatnonzero(missing.any(axis=1)):
+        known = ~missing[row]
+        filled[row] = np.interp(at, at[known], signal[row][known])
+    return filled
+
+
+def _fused(filled: Floats, fs_hz: float) -> Floats:
+    """Return the one combination of the leads whose slopes stand out of their noise most: their first principal direction."""
+    lag = max(1, round(0.008 * fs_hz))
+    slopes = filled[:, lag:] - filled[:, :-lag]
+    noise = np.median(np.abs(slopes), axis=1, keepdims=True) + 1e-4
+    slopes = np.clip(slopes / noise, -_STEEPEST, _STEEPEST)
+    _, directions = np.linalg.eigh(slopes @ slopes.T)
+    fused: Floats = directions[:, -1] @ (filled / noise)
+    return fused
+
+
+def _r_peaks(fused: Floats, fs_hz: float) -> Ints:
+    if np.ptp(fused) == 0 or fs_hz < _SAFE_FS_HZ:
+        return np.empty(0, dtype=np.int64)
+    peaks = np.asarray(detect_heartbeats(fused, fs_hz), dtype=np.int64)
+    if not peaks.size:
+        return peaks
+    steepness = maximum_filter1d(np.abs(_slope(fused, fs_hz)), 2 * round(0.05 * fs_hz) + 1)[peaks]
+    return np.asarray(peaks[steepness >= _T_WAVE_SHARE * np.percentile(steepness, 75)], dtype=np.int64)
+
+
+def _slope(fused: Floats, fs_hz: float) -> Floats:
+    return np.asarray(np.gradient(uniform_filter1d(fused, max(1, round(0.008 * fs_hz)))))
+
+
+def _aligned(fused: Floats, peaks: Ints, fs_hz: float) -> Ints:
+    """Return the peaks, each shifted by up to 40 ms to where its beat fits the median of all best."""
+    half, shift = round(_QRS_S * fs_hz), round(_SHIFT_S * fs_hz)
+    slope = _slope(fused, fs_hz)
+    template = np.median(slope[peaks[:, None] + np.arange(-half, half)], axis=0)
+    windows = np.lib.stride_tricks.sliding_window_view(slope, 2 * half)
+    starts = peaks[:, None] - half + np.arange(-shift, shift + 1)
+    return np.asarray(peaks + np.argmax(windows[starts] @ template, axis=1) - shift, dtype=np.int64)
+
+
+def _baseline(filled: Floats, peaks: Ints, fs_hz: float) -> Floats:
+    """Return the slow drift: straight lines between the levels just before the beats. Within a beat it takes away only what lies below 1 Hz."""
+    first, last = (round(s * fs_hz) for s in _LEVEL_S)
+    levels = filled[:, peaks[:, None] + np.arange(-first, -last)].mean(axis=2)
+    at, knots = np.arange(filled.shape[1]), peaks - (first + last) / 2
+    return np.stack([np.interp(at, knots, level) for level in levels])
+
+
+def _largest_group(beats: Floats, *, r: int, half: int) -> Ints:
+    """Return which beats have the commonest shape: those alike to the beat that has the most beats alike."""
+    shapes = np.nan_to_num(beats[:, :, r - half : r + half]).reshape(len(beats), -1)
+    shapes = shapes - shapes.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(shapes, axis=1)
+    alike = (shapes @ shapes.T) / np.maximum(np.outer(norms, norms), 1e-12)
+    return np.flatnonzero(alike[np.argmax((alike >= _ALIKE).sum(axis=1))] >= _ALIKE)
+
+
+def _median(beats: Floats) -> Floats:
+    if np.isfinite(beats).all():
+        return np.asarray(np.median(beats, axis=0))
+    enough = np.isfinite(beats).sum(axis=0) >= MIN_BEATS
+    out = np.full(beats.shape[1:], np.nan)
+    out[enough] = np.nanmedian(beats.transpose(1, 2, 0)[enough], axis=1)
+    return out

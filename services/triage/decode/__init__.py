@@ -1,0 +1,52 @@
+"""From the files of one upload to one `Recording`. What a file is, its bytes say; its name only pairs the parts of a WFDB record."""
+
+from collections.abc import Sequence
+
+from services.runtime.archive import UploadedFile
+from services.triage.decode.dicom import decode_dicom, is_dicom
+from services.triage.decode.scp import decode_scp, is_scp
+from services.triage.decode.wfdb import decode_wfdb, is_wfdb_header
+from services.triage.decode.xml import decode_xml, is_xml
+from services.triage.recording import Recording, Undecodable
+
+_NOT_RECORDINGS = {
+    b"PK\x03\x04": "compressed",
+    b"PK\x05\x06": "compressed",
+    b"\x1f\x8b": "compressed",
+    b"BZh": "compressed",
+    b"\xfd7zXZ\x00": "compressed",
+    b"7z\xbc\xaf\x27\x1c": "compressed",
+    b"Rar!": "compressed",
+    b"\x28\xb5\x2f\xfd": "compressed",
+    b"%PDF": "picture",
+    b"\x89PNG": "picture",
+    b"\xff\xd8\xff": "picture",
+}
+_WHAT_TO_DO = {
+    "compressed": "This is a compressed archive, which is not opened. Send the recording's own file.",
+    "picture": "This is a picture or a PDF, which cannot be measured. Send the data file that the cart exports (XML, DICOM, SCP or WFDB).",
+}
+
+
+def decode(files: Sequence[UploadedFile]) -> Recording:
+    """Return the recording that the files hold. Raises Undecodable, with what to do next, and nothing else."""
+    headers = [file for file in files if is_wfdb_header(file.content)]
+    if len(headers) == 1:
+        return decode_wfdb(headers[0], files)
+    if len(files) > 1:
+        raise Undecodable("several_recordings", "The files are not the parts of one recording. Send one recording at a time.")
+    if not files or not files[0].content:
+        raise Undecodable("empty", "The file is empty. Export the recording from the cart again.")
+    content = files[0].content
+    for magic, kind in _NOT_RECORDINGS.items():
+        if content.startswith(magic):
+            raise Undecodable(kind, _WHAT_TO_DO[kind])
+    if is_dicom(content):
+        return decode_dicom(content)
+    if is_scp(content):
+        return decode_scp(content)
+    if is_xml(content):
+        return decode_xml(content)
+    raise Undecodable(
+        "unknown_format", "This is not an ECG file of a known kind. Send the cart's XML, DICOM or SCP file, or WFDB's .hea with its signal files."
+    )

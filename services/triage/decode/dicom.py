@@ -1,0 +1,82 @@
+"""DICOM waveforms: what pads a gap is told from a sample that happens to have the same value."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pydicom
+from ecgdatakit.models import ECGRecord
+from ecgdatakit.parsing.parsers.dicom_waveform import DICOMWaveformParser
+from numpy.typing import NDArray
+
+from services.triage.anonymise import age_of, sex_of, without_identity
+from services.triage.decode.leads import assemble
+from services.triage.decode.library import DAMAGED, acquired_on, kept_in, parse, people_in, statements_of
+from services.triage.recording import Recording, Undecodable
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # a compressed file: unpacking it is how it would explode
+_META_BYTES = 4096
+_GAP_MS = 100  # measured: in a recording padded with 0, real zeros last 22 ms at most
+_NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientTelephoneNumbers", "PatientBirthName", "PatientAddress")
+
+
+def is_dicom(content: bytes) -> bool:
+    return content[128:132] == b"DICM"
+
+
+def decode_dicom(content: bytes) -> Recording:
+    """Raises Undecodable where the first rhythm group cannot be had."""
+    if _DEFLATED in content[:_META_BYTES]:
+        raise Undecodable("compressed", "The DICOM file is compressed. Export it from the cart without compression.")
+    record = parse(DICOMWaveformParser, content)
+    with kept_in():
+        file = pydicom.dcmread(io.BytesIO(content))
+        _restore_lone_values(record, file)
+        identity = people_in(record) + _people_in(file)
+    leads, samples_mv, fs_hz = assemble(record.leads)
+    patient = record.patient
+    return Recording(
+        leads=leads,
+        samples_mv=samples_mv,
+        fs_hz=fs_hz,
+        age_y=age_of(birth=patient.birth_date.date() if patient.birth_date else None, acquired=acquired_on(record), printed_y=patient.age),
+        sex=sex_of(patient.sex),
+        vendor_statements=without_identity(statements_of(record), identity),
+        format="DICOM",
+    )
+
+
+def _people_in(file: pydicom.Dataset) -> list[str]:
+    found = [str(element.value).replace("^", " ") for element in file if element.VR == "PN" and element.value]
+    return found + [str(file.get(keyword)) for keyword in _NUMBERS if file.get(keyword)]
+
+
+def _restore_lone_values(record: ECGRecord, file: pydicom.Dataset) -> None:
+    """Put back the samples that equal the padding value but stand in no run: the reader made all of them NaN."""
+    if not any(np.isnan(lead.samples).any() for lead in record.leads):
+        return
+    group = _group_of(record, file)
+    signed = str(group.get("WaveformSampleInterpretation", "SS")).upper() not in ("UB", "US", "UL")
+    padding = int.from_bytes(bytes(group.WaveformPaddingValue)[: int(group.WaveformBitsAllocated) // 8], "little", signed=signed)
+    for lead in record.leads:
+        samples = np.array(lead.samples, dtype=np.float64)
+        samples[_lone(np.isnan(samples), shortest_gap=max(2, round(_GAP_MS * lead.sampling_rate / 1000)))] = padding
+        lead.samples = samples
+
+
+def _group_of(record: ECGRecord, file: pydicom.Dataset) -> Any:
+    shape = len(record.leads), len(record.leads[0].samples)
+    for group in file.WaveformSequence:
+        if (int(group.NumberOfWaveformChannels), int(group.NumberOfWaveformSamples)) == shape and "WaveformPaddingValue" in group:
+            return group
+    raise Undecodable("undecodable", DAMAGED, "no multiplex group of the decoded shape")
+
+
+def _lone(missing: NDArray[np.bool_], *, shortest_gap: int) -> NDArray[np.bool_]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], missing, [False])).astype(np.int8)))
+    lengths = edges[1::2] - edges[::2]
+    lone = np.zeros(missing.size + 1, dtype=np.int8)
+    short = lengths < shortest_gap
+    lone[edges[::2][short]] += 1
+    lone[edges[1::2][short]] -= 1
+    return np.cumsum(lone)[:-1].astype(np.bool_)

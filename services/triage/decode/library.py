@@ -1,0 +1,104 @@
+"""The one place that calls ecgdatakit: bytes in, its record out, its errors and warnings kept in, since both may quote the file."""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pydicom.config
+from ecgdatakit.models import ECGRecord
+from ecgdatakit.parsing.parser import Parser
+
+from services.triage.recording import Undecodable
+
+DAMAGED = "The file is damaged or cut short. Export it from the cart again and send it again."
+
+# pydicom checks and quotes single values, such as a malformed birth date, in warnings and log lines; neither may leave the decoder.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+def parse(parser: type[Parser], content: bytes) -> ECGRecord:
+    """Return what the parser makes of the bytes. Raises Undecodable for whatever goes wrong in it."""
+    with private_path(content) as path:
+        return parse_path(parser, path)
+
+
+def parse_path(parser: type[Parser], path: Path) -> ECGRecord:
+    with kept_in():
+        return parser().parse(path)
+
+
+@contextmanager
+def kept_in() -> Iterator[None]:
+    """Run foreign code over hostile bytes: its warnings are dropped, and what it raises is Undecodable without its text, which may hold a name."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Undecodable:
+        raise
+    except Exception as error:  # noqa: BLE001  it raises anything
+        raise Undecodable("undecodable", DAMAGED, type(error).__name__) from None
+
+
+@contextmanager
+def private_path(content: bytes) -> Iterator[Path]:
+    """Lend a path by which these bytes can be read: on Linux memory that dies with the process, even killed, since a raw file may hold a name."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("recording"), "w+b", buffering=0) as memory:
+            view = memoryview(content)
+            while view:
+                view = view[memory.write(view) or 0 :]
+            yield Path(f"/proc/self/fd/{memory.fileno()}")
+    else:
+        with private_folder() as folder:
+            path = folder / "recording"
+            path.write_bytes(content)
+            yield path
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Lend a folder that nobody else can read and that is gone afterwards, in memory where there is such a place."""
+    memory = Path("/dev/shm")  # noqa: S108  a folder of its own is made in it, with mode 700
+    with tempfile.TemporaryDirectory(prefix="greenchannel-", dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+def acquired_on(record: ECGRecord) -> date | None:
+    """Return the day of the recording, also where the file gives no time of day."""
+    if record.recording.date is not None:
+        return record.recording.date.date()
+    text: Any = record.raw_metadata.get("acquisition_date", "")
+    for form in ("%Y-%m-%d", "%m-%d-%Y"):
+        try:
+            return datetime.strptime(str(text)[:10], form).date()  # noqa: DTZ007  a day has no zone
+        except ValueError:
+            continue
+    return None
+
+
+def statements_of(record: ECGRecord) -> list[str]:
+    """Return every line that the cart or a reader wrote about the recording; a line and its reason are one."""
+    lines = [f"{left} ({right})" if left and right else left or right for left, right in record.interpretation.statements]
+    lines += str(record.annotations.get("machine_interpretation", "")).splitlines()
+    lines += [str(line) for line in record.raw_metadata.get("universal_statements", [])]
+    return lines
+
+
+def people_in(record: ECGRecord) -> list[str]:
+    """Return the names and numbers that the record gives for the patient and for whoever dealt with them."""
+    patient, recording, extra = record.patient, record.recording, record.raw_metadata
+    found = [patient.first_name, patient.last_name, patient.patient_id, recording.technician, recording.referring_physician]
+    found.append(record.interpretation.interpreter)
+    if patient.birth_date is not None:
+        found += [patient.birth_date.strftime(form) for form in ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y")]
+    named = ("middle", "physician", "second_last", "mrn", "uniquepatientid", "accession", "Ordering", "SecondaryID", "study_id", "investigator")
+    found += [str(value) for key, value in extra.items() if isinstance(value, str) and any(part in key for part in named)]
+    return [text for text in found if text and text.strip()]

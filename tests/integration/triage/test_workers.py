@@ -1,0 +1,108 @@
+"""Workers as real processes: whatever a recording does to one, the service has its verdict and the next patient a worker."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from services.runtime.errors import Away
+from services.triage.nursery import Limits
+from services.triage.workers import WorkerLost, Workers
+
+LIMITS = Limits(seconds=0.5, memory_bytes=256 * 1024 * 1024)
+
+
+def obey(task: Mapping[str, object], body: bytes) -> tuple[dict[str, object], bytes]:
+    """Do what the test asks of a worker; the bad recordings of this world, made certain."""
+    match task["do"]:
+        case "echo":
+            return {"pid": os.getpid(), "got": len(body)}, body
+        case "spin":
+            while True:
+                pass
+        case "sleep":
+            time.sleep(60)
+        case "eat":
+            return {"eaten": len(bytearray(1024 * 1024 * 1024))}, b""
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "raise":
+            raise ValueError("quotes a name")
+        case "descriptors":
+            return {"open": [each.name for each in Path("/proc/self/fd").iterdir()]}, b""
+    return {}, b""
+
+
+@asynccontextmanager
+async def hired(count: int = 1) -> AsyncIterator[Workers]:
+    workers = Workers(obey, count=count, limits=LIMITS)
+    try:
+        yield workers
+    finally:
+        await workers.stop()
+
+
+async def test_a_worker_answers_with_what_it_was_given_whatever_its_size():
+    async with hired() as workers:
+        for size in (0, 1, 32 * 1024 * 1024):
+            told, content = await workers.do({"do": "echo"}, bytes(size))
+            assert (told["got"], len(content)) == (size, size)
+
+
+@pytest.mark.parametrize(("task", "why"), [("spin", "timed_out"), ("sleep", "timed_out"), ("eat", "memory"), ("crash", "died"), ("raise", "failed")])
+async def test_a_task_that_ends_its_worker_is_a_verdict_and_the_next_is_answered(task: str, why: str):
+    async with hired() as workers:
+        with pytest.raises(WorkerLost) as lost:
+            await workers.do({"do": task}, b"")
+        assert lost.value.why == why
+        assert "name" not in str(lost.value)
+        told, _ = await workers.do({"do": "echo"}, b"next")
+        assert told["got"] == 4
+
+
+async def test_one_that_hangs_holds_up_nobody_while_another_worker_is_free():
+    async with hired(2) as workers:
+        hanging = asyncio.create_task(workers.do({"do": "spin"}, b""))
+        for _ in range(5):
+            await workers.do({"do": "echo"}, b"x")
+        assert not hanging.done()
+        with pytest.raises(WorkerLost):
+            await hanging
+
+
+async def test_one_worker_serves_many_tasks():
+    async with hired() as workers:
+        pids = {(await workers.do({"do": "echo"}, b""))[0]["pid"] for _ in range(5)}
+    assert len(pids) == 1
+
+
+async def test_a_worker_holds_none_of_the_services_connections():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        async with hired() as workers:
+            told, _ = await workers.do({"do": "descriptors"}, b"")
+        assert listening.fileno() > 2
+    assert len(told["open"]) <= 5  # the three of a terminal, its line, and the folder that it lists
+
+
+async def test_the_death_of_the_nursery_is_seen_and_no_message_is_blamed():
+    async with hired() as workers:
+        told, _ = await workers.do({"do": "echo"}, b"")
+        nursery = _parent_of(told["pid"])
+        watching = asyncio.create_task(workers.watch())
+        os.kill(nursery, signal.SIGKILL)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(watching, 10)
+        with pytest.raises((Away, WorkerLost)):
+            await workers.do({"do": "echo"}, b"")
+        with pytest.raises(Away):
+            await workers.do({"do": "echo"}, b"")
+
+
+def _parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[1])

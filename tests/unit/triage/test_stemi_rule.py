@@ -1,0 +1,138 @@
+"""The STEMI rule, row by row: thresholds, neighbours, and when it may not be applied."""
+
+import pytest
+
+from contracts.vocabulary import Priority, Sex
+from services.triage.recording import STANDARD
+from services.triage.stemi import Measured, judge, threshold
+
+M, F = Sex.MALE, Sex.FEMALE
+
+
+def measured(*, qrs_ms=90.0, age_y=60, sex=M, r_mv=None, s_mv=None, concave=(), t_inverted=(), **st_mv):
+    return Measured(
+        st_j_mv=dict.fromkeys(STANDARD, 0.0) | st_mv,
+        r_mv=dict.fromkeys(STANDARD, 0.8) | (r_mv or {}),
+        s_mv=dict.fromkeys(STANDARD, -0.3) | (s_mv or {}),
+        qrs_ms=qrs_ms,
+        age_y=age_y,
+        sex=sex,
+        concave=frozenset(concave),
+        t_inverted=frozenset(t_inverted),
+    )
+
+
+@pytest.mark.parametrize(
+    ("lead", "age_y", "sex", "mv"),
+    [
+        ("V4", 60, M, 0.10), ("II", None, None, 0.10), ("V1", 20, M, 0.10),
+        ("V2", 40, M, 0.20), ("V3", 39, M, 0.25), ("V2", 20, F, 0.15), ("V3", 80, F, 0.15),
+        ("V2", None, M, 0.20), ("V2", 30, None, 0.15), ("V2", None, None, 0.15), ("V2", None, F, 0.15),
+        ("V8", 39, M, 0.10), ("V8", 40, M, 0.05), ("V8", 30, F, 0.05), ("V8", None, None, 0.05),
+        ("V4R", 29, M, 0.10), ("V4R", 30, M, 0.05), ("V3R", 20, F, 0.05),
+    ],
+)  # fmt: skip
+def test_the_threshold_is_that_of_lead_age_and_sex(lead, age_y, sex, mv):
+    assert threshold(lead, age_y=age_y, sex=sex)[0] == mv
+
+
+@pytest.mark.parametrize(
+    ("age_y", "sex", "why"),
+    [
+        (60, M, "V2-V3, man of 40 or older"),
+        (None, M, "V2-V3, age unknown: the most sensitive that could apply (man of 40 or older)"),
+        (60, None, "V2-V3, sex unknown: the most sensitive that could apply (woman)"),
+        (None, None, "V2-V3, age and sex unknown: the most sensitive that could apply (woman)"),
+        (None, F, "V2-V3, woman"),
+    ],
+)
+def test_an_unknown_fact_is_named_with_the_threshold(age_y, sex, why):
+    assert threshold("V2", age_y=age_y, sex=sex)[1] == why
+
+
+@pytest.mark.parametrize(
+    ("st_mv", "leads"),
+    [
+        ({"II": 0.1, "aVF": 0.1}, ("II", "aVF")),
+        ({"aVL": 0.1, "I": 0.1}, ("aVL", "I")),
+        ({"I": 0.1, "II": 0.1}, ("I", "II")),  # they touch through -aVR
+        ({"V2": 0.2, "V3": 0.2}, ("V2", "V3")),
+        ({"V3": 0.2, "V4": 0.1, "V5": 0.1}, ("V3", "V4", "V5")),
+        ({"V7": 0.05, "V8": 0.05}, ("V7", "V8")),
+        ({"V3R": 0.05, "V4R": 0.05}, ("V3R", "V4R")),
+        ({"V1": 0.1, "V3": 0.2}, None),  # not neighbours
+        ({"II": 0.1, "III": 0.1}, None),  # aVF lies between them
+        ({"III": 0.3}, None),
+        ({"V2": 0.199, "V3": 0.5}, None),
+        ({"I": 0.2, "aVR": -0.2}, None),  # -aVR joins leads and is none itself
+        ({"V6": 0.1, "V7": 0.1}, None),
+    ],
+)
+def test_it_takes_two_neighbours(st_mv, leads):
+    findings = judge(measured(**st_mv))
+    if leads is None:
+        assert findings == ()
+    else:
+        (finding,) = findings
+        assert (finding.priority, finding.leads) == (Priority.RED, leads)
+        assert [(value.lead, value.measured) for value in finding.values] == [(lead, st_mv[lead]) for lead in leads]
+        assert all(value.threshold <= value.measured and value.why for value in finding.values)
+        assert finding.rule
+        assert finding.version
+        assert finding.source
+
+
+def test_two_walls_are_two_findings():
+    findings = judge(measured(II=0.2, III=0.2, aVF=0.2, V2=0.4, V3=0.4, aVL=-0.1))
+    assert [finding.leads for finding in findings] == [("II", "aVF", "III"), ("V2", "V3")]
+
+
+def test_a_wide_qrs_is_yellow_whatever_st_does():
+    for st_mv in ({}, {"V2": 0.5, "V3": 0.5}):
+        (finding,) = judge(measured(qrs_ms=120.0, **st_mv))
+        assert (finding.rule, finding.priority) == ("stemi_wide_qrs", Priority.YELLOW)
+    assert judge(measured(qrs_ms=119.9, V2=0.5, V3=0.5))[0].priority is Priority.RED
+
+
+TALL = {"s_mv": {"V1": -2.0, "V2": -2.5, "V3": -2.0}, "r_mv": {"V5": 2.5}}
+
+
+def test_elevation_under_high_voltages_is_yellow_unless_it_is_great_in_proportion():
+    (finding,) = judge(measured(V2=0.3, V3=0.3, **TALL))
+    assert (finding.rule, finding.priority) == ("stemi_hypertrophy", Priority.YELLOW)
+    assert [value.name for value in finding.values] == ["sokolow_lyon_mv", "st_j_mv", "st_j_mv"]
+    assert judge(measured(V1=0.8, V2=0.9, V3=0.9, **TALL))[0].priority is Priority.RED  # three leads above 25 %
+    assert judge(measured(V2=0.9, V3=0.9, **TALL))[0].priority is Priority.YELLOW  # two are not enough
+    assert judge(measured(V2=0.9, V3=0.9, t_inverted=["V3"], **TALL))[0].priority is Priority.RED  # with an inverted T they are
+
+
+@pytest.mark.parametrize(("sex", "blocked"), [(F, True), (M, False), (None, False)])
+def test_the_cornell_voltage_knows_the_sex_and_does_not_silence_where_it_is_unknown(sex, blocked):
+    (finding,) = judge(measured(sex=sex, V2=0.3, V3=0.3, r_mv={"aVL": 1.0}, s_mv={"V3": -1.5}))
+    assert (finding.rule == "stemi_hypertrophy") is blocked
+
+
+DIFFUSE = {"II": 0.12, "III": 0.07, "aVF": 0.09, "V2": 0.16, "V3": 0.16, "V4": 0.12, "V5": 0.11, "V6": 0.13}
+
+
+def test_slight_concave_elevation_everywhere_is_yellow():
+    (finding,) = judge(measured(concave=STANDARD, **DIFFUSE))
+    assert (finding.rule, finding.priority) == ("stemi_diffuse", Priority.YELLOW)
+
+
+@pytest.mark.parametrize(
+    ("changed", "concave"),
+    [
+        ({}, [lead for lead in STANDARD if lead != "V5"]),  # one lead is not concave
+        ({"aVL": -0.05}, STANDARD),  # a reciprocal change
+        ({"V3": 0.3}, STANDARD),  # too high
+        ({"II": 0.0, "III": 0.0, "aVF": 0.0}, STANDARD),  # one artery can do this
+    ],
+)
+def test_elevation_that_one_artery_explains_stays_red(changed, concave):
+    assert judge(measured(concave=concave, **(DIFFUSE | changed)))[0].priority is Priority.RED
+
+
+def test_a_lead_that_was_not_measured_takes_no_part():
+    some = Measured(st_j_mv={"V3": 0.4, "V4": 0.3}, r_mv={"V3": 1, "V4": 1}, s_mv={"V3": -1, "V4": -1}, qrs_ms=90, age_y=60, sex=M)
+    assert judge(some)[0].leads == ("V3", "V4")

@@ -1,0 +1,135 @@
+"""The verdict on real recordings whose truth is known, and on recordings with leads taken away."""
+
+import numpy as np
+import pytest
+
+from contracts.assessments import Reading
+from contracts.vocabulary import Priority
+from services.triage.decode import decode
+from services.triage.reading import read, read_recording
+from services.triage.recording import CHEST, INDEPENDENT, STANDARD, Recording
+
+
+def verdict(uploaded, path) -> Reading:
+    return read(uploaded(path), age_y=None, sex=None)[0]
+
+
+def test_the_anterior_infarction_is_red_with_its_leads_and_millivolts(uploaded):
+    reading = verdict(uploaded, "vendor/philips-1.03/129DYNRG.XML")
+    assert reading.priority is Priority.RED
+    (finding,) = reading.findings
+    v3 = next(value for value in finding.values if value.lead == "V3")
+    assert {"V2", "V3", "V4"} <= set(finding.leads) <= set(CHEST)
+    assert v3.measured == pytest.approx(0.58, abs=0.08)
+    assert (v3.threshold, v3.why) == (0.20, "V2-V3, man of 40 or older")
+
+
+def test_the_inferior_infarction_is_red(uploaded):
+    reading = verdict(uploaded, "vendor/philips-1.03/129DYPRG.XML")
+    assert reading.priority is Priority.RED
+    (finding,) = reading.findings
+    assert finding.leads == ("II", "aVF", "III")
+    assert max(value.measured for value in finding.values) == pytest.approx(0.27, abs=0.06)
+
+
+def test_a_two_minute_anterior_infarction_is_red(uploaded):
+    reading = verdict(uploaded, "challenge/S0008.hea")
+    assert reading.priority is Priority.RED
+    assert {"V1", "V2"} <= set(reading.findings[0].leads)
+
+
+def test_a_recording_without_leads_is_not_evaluable_and_says_which(uploaded):
+    reading = verdict(uploaded, "vendor/philips-1.03/129ECORG.XML")
+    assert reading.priority is Priority.NOT_EVALUABLE
+    named = {lead for problem in reading.quality.problems for lead in problem.leads}
+    assert set(INDEPENDENT) <= named
+    assert all(problem.text for problem in reading.quality.problems)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "vendor/philips-1.04/3191723_ZZDEMOPTONLY_1-04_orig.xml",
+        "vendor/muse/guangxi_teaching_sinus_rhythm.xml",
+        "vendor/dicom/guangxi_teaching_sinus_rhythm.dcm",
+    ],
+)
+def test_a_mimic_is_not_red(uploaded, path):
+    assert verdict(uploaded, path).priority in (Priority.GREEN, Priority.YELLOW)
+
+
+def test_one_recording_is_judged_alike_in_every_format(uploaded):
+    for names in (
+        [f"vendor/one-recording/Example.{ending}" for ending in ("scp", "dcm", "xml")],
+        ["vendor/muse/guangxi_teaching_sinus_rhythm.xml", "vendor/dicom/guangxi_teaching_sinus_rhythm.dcm"],
+    ):
+        first, *others = (verdict(uploaded, name) for name in names)
+        for other in others:
+            assert other.priority is first.priority
+            assert other.findings == first.findings
+            assert (other.measurements.qrs_ms, other.measurements.heart_rate_bpm) == (first.measurements.qrs_ms, first.measurements.heart_rate_bpm)
+            for one, two in zip(first.measurements.leads, other.measurements.leads, strict=True):
+                assert (one.lead, one.st_j_mv) == (two.lead, pytest.approx(two.st_j_mv, abs=0.003))  # one file rounds its augmented leads
+
+
+def test_no_normal_recording_is_red_and_few_are_anything_but_green(uploaded, manifest):
+    normal = [row["file"] for row in manifest if row["category"] == "NORMAL"]
+    found = {path: verdict(uploaded, path).priority for path in normal}
+    red = [path for path, priority in found.items() if priority is Priority.RED]
+    other = [path for path, priority in found.items() if priority not in (Priority.RED, Priority.GREEN)]
+    print(f"{len(normal)} normal recordings: {len(red)} red, {len(other)} yellow or not evaluable")
+    assert len(normal) > 200
+    assert red == []
+    assert len(other) <= 4
+
+
+def without(recording: Recording, *leads: str) -> Recording:
+    rows = [row for row, lead in enumerate(recording.leads) if lead not in leads]
+    kept = tuple(recording.leads[row] for row in rows)
+    return Recording(kept, recording.samples_mv[rows], recording.fs_hz, recording.age_y, recording.sex, (), recording.format)
+
+
+@pytest.mark.parametrize("lead", INDEPENDENT)
+def test_a_quiet_recording_with_a_lead_away_is_not_called_green(uploaded, lead):
+    recording = decode(uploaded("ludb/56.hea"))
+    assert read_recording(recording, age_y=None, sex=None).priority is Priority.GREEN
+    reading = read_recording(without(recording, lead), age_y=None, sex=None)
+    assert reading.priority is Priority.NOT_EVALUABLE
+    assert any(problem.code == "leads_missing" and lead in problem.leads for problem in reading.quality.problems)
+
+
+def test_a_flat_lead_is_named_and_not_judged(uploaded):
+    recording = decode(uploaded("ludb/56.hea"))
+    samples = recording.samples_mv.copy()
+    samples[STANDARD.index("V2")] = 0
+    reading = read_recording(
+        Recording(recording.leads, samples, recording.fs_hz, recording.age_y, recording.sex, (), recording.format), age_y=None, sex=None
+    )
+    assert reading.priority is Priority.NOT_EVALUABLE
+    assert [problem.leads for problem in reading.quality.problems if problem.code == "flat"] == [("V2",)]
+    assert "V2" not in {lead.lead for lead in reading.measurements.leads}
+
+
+def test_a_red_found_in_the_good_leads_stands_and_the_missing_ones_are_said(uploaded):
+    recording = without(decode(uploaded("vendor/philips-1.03/129DYNRG.XML")), "V6")
+    reading = read_recording(recording, age_y=None, sex=None)
+    assert reading.priority is Priority.RED
+    assert reading.quality.evaluable
+    assert {problem.code for problem in reading.quality.problems} == {"leads_missing", "partly_judged"}
+
+
+@pytest.mark.parametrize("seconds", [0.02, 1.0, 2.4])
+def test_too_short_a_recording_is_not_evaluable(uploaded, seconds):
+    recording = decode(uploaded("ludb/56.hea"))
+    cut = Recording(STANDARD, recording.samples_mv[:, : round(seconds * 500)], 500.0, None, None, (), "WFDB")
+    reading = read_recording(cut, age_y=None, sex=None)
+    assert reading.priority is Priority.NOT_EVALUABLE
+    assert "too_short" in {problem.code for problem in reading.quality.problems}
+
+
+def test_a_heart_that_does_not_beat_is_not_evaluable():
+    chance = np.random.default_rng(2)
+    line = Recording(STANDARD, (0.02 * chance.standard_normal((12, 5000))).astype(np.float32), 500.0, 60, None, (), "made up")
+    reading = read_recording(line, age_y=None, sex=None)
+    assert reading.priority is Priority.NOT_EVALUABLE
+    assert "no_beats" in {problem.code for problem in reading.quality.problems}
