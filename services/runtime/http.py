@@ -5,7 +5,7 @@ A router made with `route_class=ProblemRoute` answers its own errors so, whateve
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -79,3 +79,22 @@ class ProblemRoute(APIRoute):
                 return problem(error.status_code, "Refused", str(error.detail), headers=dict(error.headers or {}))
 
         return answer
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Make problem details of what no route has answered: a path that is not there, a method that it has not, a fault of ours."""
+
+    async def refused(_: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        title, detail = _IN_WORDS.get(status, ("Refused", "See /v1/openapi.json for what can be asked."))
+        return problem(status, title, detail, headers=dict(getattr(error, "headers", None) or {}))
+
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(Exception, refused)
+
+
+_IN_WORDS = {
+    404: ("Not found", "There is nothing at this path. See /v1/openapi.json for what there is."),
+    405: ("Method not allowed", "This path does not take this method. See /v1/openapi.json."),
+    500: ("A fault in this program", "It was logged. Nothing was accepted; send the same again."),
+}

@@ -20,7 +20,13 @@ async def ensure_topics(kafka: str) -> None:
         await admin.start()
         there = set(await admin.list_topics())
         new = [
-            NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=BROKERS_DEFAULT, topic_configs=topic.config())
+            NewTopic(
+                topic.name,
+                num_partitions=topic.partitions,
+                replication_factor=BROKERS_DEFAULT,
+                replica_assignments={},  # none: left out, the library takes the broker's default for a mistake
+                topic_configs=topic.config(),
+            )
             for topic in wanted
             if topic.name not in there
         ]

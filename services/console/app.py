@@ -1,0 +1,51 @@
+"""Wiring of the console: topics into the projection, the projection to people, their commands to Kafka. Nothing here decides.
+
+Two parts, each of which may run by itself: the HTTP side, and the projector."""
+
+from datetime import UTC, datetime
+
+from contracts import topics
+from contracts.envelope import Record
+from services.console.api import Api
+from services.console.projection import fact_of, places_of
+from services.console.redis_projection import RedisProjection
+from services.console.words import Told
+from services.runtime.inbox import Inbox
+from services.runtime.reader import Message, Reader
+from services.runtime.service import Links, Plan, Service
+from services.runtime.yaml_files import read_access, read_directory
+
+READS = (topics.CASES, topics.INTAKE_EMERGENCY, topics.ASSESSMENTS_EMERGENCY, topics.INTAKE_ROUTINE, topics.ASSESSMENTS_ROUTINE)
+WRITES = (topics.COMMANDS,)
+
+
+def build_http(links: Links) -> Service:
+    async def publish(command: Record) -> None:
+        await links.producer.publish(topics.COMMANDS, [command])
+
+    directory, access = read_directory(links.settings.directory), read_access(links.settings.access)
+    return Service(router=Api(RedisProjection(links.redis), publish, directory, access, _now).router())
+
+
+def build_projector(links: Links) -> Service:
+    projection = RedisProjection(links.redis)
+
+    async def project(message: Message) -> None:
+        event: Told = message.event  # type: ignore[assignment] # the topics of READS carry nothing else
+        await projection.add(fact_of(message.topic, message.envelope, event), places_of(event), _now())
+
+    inbox = Inbox(links.redis, "console")
+    return Service(
+        readers=[
+            Reader(topic, f"console.{topic.name}", project, inbox=inbox, dead_letters=links.producer, at_once=32, in_order=False) for topic in READS
+        ]
+    )
+
+
+HTTP_PLAN = Plan(name="console", writes=WRITES, build=build_http)
+PROJECTOR_PLAN = Plan(name="projector", writes=(), build=build_projector, dead_letters_of=READS)
+PLANS = (HTTP_PLAN, PROJECTOR_PLAN)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

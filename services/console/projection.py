@@ -1,0 +1,92 @@
+"""What the console remembers: facts, each an event with its origin, gathered by upload and by case. Pure.
+
+Folding is the union of facts by event id. So the same event twice changes nothing, and the order in which they come, across topics or within
+one, does not matter; what is shown is worked out from the facts when it is asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+from uuid import UUID
+
+from contracts import topics
+from contracts.assessments import Assessed
+from contracts.cases import CaseEvent, CaseOpened, CommandRefused, NoticeReported, PageRequested
+from contracts.envelope import Envelope
+from contracts.ids import CentreId, EventId
+from contracts.intake import EcgUploaded
+from contracts.topics import Topic, read_event
+from contracts.vocabulary import Frozen, Instant
+from services.console.words import Told
+
+TOPICS = MappingProxyType({topic.name: topic for topic in topics.TOPICS})
+REPEATING = (PageRequested, NoticeReported, CommandRefused)  # as long as a case is open there are more of them
+
+
+class Fact(Frozen):
+    """One event, and where it came from. `told` is the event's JSON as it stood in its topic's value, without what is not known here."""
+
+    event_id: EventId
+    type: str
+    at: Instant
+    topic: str
+    sequence: int | None = None
+    causation_id: UUID
+    told: str
+
+    @property
+    def is_known(self) -> bool:
+        """False where a newer version stored a kind that this one does not know: it is left out."""
+        topic = TOPICS.get(self.topic)
+        return topic is not None and any(event.__name__ == self.type for event in topic.events)
+
+    def event(self) -> Told:
+        event: Told = read_event(TOPICS[self.topic], self.type, self.told.encode())  # type: ignore[assignment] # only these are stored
+        return event
+
+
+Facts = Mapping[EventId, Fact]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a fact belongs: to an upload or a case; among the few that are kept whole, or the many of which the newest are kept."""
+
+    of: Literal["upload", "case"]
+    id: UUID
+    repeating: bool = False
+    opened_at: CentreId | None = None  # the case's centre, where this fact opens it
+
+
+def fact_of(topic: Topic, envelope: Envelope, event: Told) -> Fact:
+    return Fact(
+        event_id=envelope.id,
+        type=envelope.type,
+        at=event.at,
+        topic=topic.name,
+        sequence=envelope.sequence,
+        causation_id=envelope.causationid,
+        told=event.model_dump_json(exclude_none=True),
+    )
+
+
+def places_of(event: Told) -> tuple[Place, ...]:
+    """Return what an event is a fact about: its upload, its case, or both. A page concerns only the case."""
+    if isinstance(event, EcgUploaded | Assessed):
+        return (Place("upload", event.upload_id),)
+    assert isinstance(event, CaseEvent)  # noqa: S101 - the union of words.py says so; a type checker is told
+    if isinstance(event, REPEATING):
+        return (Place("case", event.case_id, repeating=True),)
+    upload_id = getattr(event, "upload_id", None)
+    of_case = Place("case", event.case_id, opened_at=event.centre_id if isinstance(event, CaseOpened) else None)
+    return (of_case, Place("upload", upload_id)) if upload_id else (of_case,)
+
+
+def fold(facts: Facts, fact: Fact) -> Facts:
+    """Return the facts with one more; the first of an id stands."""
+    return facts if fact.event_id in facts else {**facts, fact.event_id: fact}
+
+
+def in_order(facts: Facts) -> list[Fact]:
+    """Return the facts in the order of a timeline: by time; a case's own by their sequence where times are equal."""
+    return sorted(facts.values(), key=lambda fact: (fact.at, fact.sequence or 0, str(fact.event_id)))

@@ -1,0 +1,100 @@
+"""Out of the building, through Apprise. An address holds secrets: it is in no log line, no event and no error.
+
+Apprise blocks, and with its own time limits it runs every call of the process in one small pool, where one provider that hangs holds up all
+others. Here each call has a thread of its own, and the limit is ours."""
+
+import asyncio
+import logging
+import re
+import threading
+from collections.abc import Callable, Sequence
+
+import apprise
+
+from contracts.deliveries import Failure
+from services.notify.notice import Failed, Outcome, Sent, Unknown
+
+SEND_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 15.0  # Apprise's own wait for an answer: longer than ours, or it would call a time-out a failure
+THREADS_AT_MOST = 256
+NOT_UNDERSTOOD = "the address is not one that can be used: correct it in the directory"
+_STATUS = re.compile(r"error=(\d{3})\b")
+_TRY_AGAIN = {408, 425, 429}
+
+_BROKEN_OFF = re.compile(r"Read timed out|Connection aborted|reset by peer|RemoteDisconnected|IncompleteRead", re.IGNORECASE)
+
+# Its lines quote hosts and telephone numbers of the addresses: they are ours to read, and nobody's to print.
+logging.getLogger("apprise").setLevel(logging.DEBUG)
+logging.getLogger("apprise").propagate = False
+logging.getLogger("apprise").addHandler(logging.NullHandler())
+
+
+class AppriseCarrier:
+    """The way out for one group of notices: its threads are its own, so that no other group can use them up."""
+
+    def __init__(self, name: str, threads_at_most: int = THREADS_AT_MOST) -> None:
+        self._name = name
+        self._free = threads_at_most
+
+    async def send(self, address: str, title: str, text: str) -> Outcome:
+        """Return what is known after 5 s at most."""
+        if self._free == 0:
+            return Failed(Failure.TEMPORARY, "too many notices hang at their providers")
+        try:
+            async with asyncio.timeout(SEND_WITHIN_S):
+                return await self._in_a_thread(lambda: _send(address, title, text))
+        except TimeoutError:
+            return Unknown(f"the provider did not answer within {SEND_WITHIN_S:.0f} s")
+
+    async def _in_a_thread(self, call: Callable[[], Outcome]) -> Outcome:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Outcome] = loop.create_future()
+
+        def settle(outcome: Outcome) -> None:
+            self._free += 1
+            if not answer.done():
+                answer.set_result(outcome)
+
+        def work() -> None:
+            try:
+                outcome = call()
+            except Exception as error:  # noqa: BLE001 - a provider's code may raise anything; its message may quote the address
+                outcome = Failed(Failure.TEMPORARY, f"sending failed: {type(error).__name__}")
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, outcome)
+
+        self._free -= 1
+        try:
+            # A daemon: a provider that never answers must not keep the process from ending.
+            threading.Thread(target=work, name=f"apprise-{self._name}", daemon=True).start()
+        except RuntimeError:
+            self._free += 1
+            return Failed(Failure.TEMPORARY, "no thread could be started")
+        return await answer
+
+
+def understands(address: str) -> bool:
+    """Tell whether Apprise can use an address; nothing is sent."""
+    return apprise.Apprise().add(address) is True
+
+
+def _send(address: str, title: str, text: str) -> Outcome:
+    way = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, service_timeout=0))
+    if not way.add(address):
+        return Failed(Failure.PERMANENT, NOT_UNDERSTOOD)
+    for service in way:
+        service.socket_read_timeout = ANSWER_WITHIN_S
+    result = way.notify(body=text, title=title, body_format=apprise.NotifyFormat.TEXT, log_level=logging.DEBUG)
+    return Sent() if result else _refusal([entry.message for entry in result.logs()])
+
+
+def _refusal(said: Sequence[str]) -> Outcome:
+    """Return what is known, by Apprise's own lines: it gives no status otherwise."""
+    found = [match.group(1) for line in said if (match := _STATUS.search(line))]
+    if not found:
+        if any(_BROKEN_OFF.search(line) for line in said):
+            return Unknown("the connection broke before the provider answered")
+        return Failed(Failure.TEMPORARY, "the provider could not be reached or said no")
+    status = int(found[-1])
+    permanent = 400 <= status < 500 and status not in _TRY_AGAIN
+    return Failed(Failure.PERMANENT if permanent else Failure.TEMPORARY, f"the provider answered {status}")

@@ -1,0 +1,112 @@
+"""Dead letters that should have led to a page: what can still be said of one, and whom to tell. Headers and value may be garbage."""
+
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from aiokafka import ConsumerRecord
+
+from contracts.cases import PageRequested
+from contracts.directory import Centre, Directory
+from contracts.envelope import Envelope
+from contracts.ids import NAMESPACE, CaseId, CentreId, ClinicId, EventId, NoticeId, UploadId, event_id
+from contracts.topics import ASSESSMENTS_EMERGENCY, CASES, COMMANDS, INTAKE_EMERGENCY, Topic, dead_letter_topic
+from contracts.vocabulary import Frozen, Priority
+from services.notify.groups import Headers, header
+from services.notify.notice import Notice
+from services.notify.text import dead_letter_text, page_title
+from services.runtime.reader import Message
+
+TOPICS = tuple(dead_letter_topic(topic) for topic in (INTAKE_EMERGENCY, ASSESSMENTS_EMERGENCY, COMMANDS, CASES))
+STANDING_NUMBER = "standing-number"
+STANDING_ALARM = "standing-alarm"
+VALUE_READ_BYTES = 1024 * 1024
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class Letter(Frozen):
+    """What a dead letter says of itself, as far as it can be read."""
+
+    letter_id: UUID
+    ids: tuple[tuple[str, UUID], ...] = ()
+    case_id: CaseId | None = None
+    clinic_id: ClinicId | None = None
+
+
+def read_letter(topic: Topic, record: ConsumerRecord[Any, Any]) -> Message:
+    """Return a dead letter as a message. Never raises: every letter can be told of. Its id is made of where the message came from."""
+    here = f"{topic.name}/{record.partition}/{record.offset}"
+    origin = header(record.headers, "dlq_origin") or here.encode()
+    group = header(record.headers, "dlq_group") or b""
+    letter_id = uuid5(NAMESPACE, f"dead letter {origin!r} {group!r}")
+    letter = _letter(topic, letter_id, record.headers, record.value or b"")
+    at = datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC)
+    envelope = Envelope(
+        id=EventId(letter_id),
+        type="DeadLetter",
+        source="/greenchannel/dlq",
+        subject=str(letter_id),
+        partitionkey=str(letter_id),
+        time=at,
+        recordedtime=at,
+        correlationid=UploadId(dict(letter.ids).get("upload", letter_id)),
+        causationid=letter_id,
+    )
+    return Message(envelope=envelope, event=letter, topic=topic, partition=record.partition, offset=record.offset)
+
+
+def _letter(topic: Topic, letter_id: UUID, headers: Headers, value: bytes) -> Letter:
+    told = _object(value)
+    of_upload = topic.name.startswith(("intake.", "assessments."))
+    subject = _uuid(header(headers, "ce_subject"))
+    upload = _uuid(header(headers, "ce_correlationid")) or (subject if of_upload else None) or _uuid(told.get("upload_id"))
+    case = (None if of_upload else subject) or _uuid(told.get("case_id"))
+    ids = (("upload", upload), ("case", case), ("event", _uuid(header(headers, "ce_id"))))
+    clinic = told.get("clinic_id")
+    return Letter(
+        letter_id=letter_id,
+        ids=tuple((what, each) for what, each in ids if each),
+        case_id=CaseId(case) if case else None,
+        clinic_id=clinic if isinstance(clinic, str) and _SLUG.fullmatch(clinic) else None,
+    )
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    with suppress(ValueError, RecursionError):
+        told = json.loads(value[:VALUE_READ_BYTES])
+        if isinstance(told, dict):
+            return told
+    return {}
+
+
+def _uuid(given: object) -> UUID | None:
+    text = given.decode(errors="replace") if isinstance(given, bytes) else given
+    if isinstance(text, str):
+        with suppress(ValueError):
+            return UUID(text)
+    return None
+
+
+def alarms(letter: Letter, directory: Directory) -> Sequence[tuple[Centre, Notice]]:
+    """Return a notice for the standing number of the clinic's centre; of every centre where the clinic is not known."""
+    clinic = directory.clinics.get(letter.clinic_id) if letter.clinic_id else None
+    centres = [clinic.centre] if clinic else list(directory.centres)
+    text = dead_letter_text(clinic.name if clinic else None, letter.ids)
+    return [(directory.centres[centre_id], _alarm(letter, directory, centre_id, text)) for centre_id in centres]
+
+
+def _alarm(letter: Letter, directory: Directory, centre_id: CentreId, text: str) -> Notice:
+    local = directory.centres[centre_id].standing_alarm.get_secret_value() == "local"
+    return Notice(
+        notice_id=NoticeId(event_id(letter.letter_id, f"{PageRequested.__name__} {centre_id}")),
+        case_id=letter.case_id,
+        person=STANDING_NUMBER,
+        method="local" if local else STANDING_ALARM,
+        round=1,
+        title=page_title(Priority.RED),
+        text=text,
+    )

@@ -1,0 +1,32 @@
+"""How messages are parted before anything is parsed: by their headers alone, into pages that wait for nobody, and the rest."""
+
+from collections.abc import Sequence
+
+from contracts.cases import PageRequested
+from contracts.vocabulary import Priority
+
+Headers = Sequence[tuple[str, bytes]]
+RED_GROUP, REST_GROUP, DEAD_GROUP = "notify-red", "notify-rest", "notify-dead"
+_PAGE = PageRequested.__name__.encode()
+_CAN_WAIT = {Priority.YELLOW.value.encode(), Priority.GREEN.value.encode()}
+
+
+def header(headers: Headers, name: str) -> bytes | None:
+    """Return the first header of that name."""
+    return next((value for each, value in headers if each == name), None)
+
+
+def is_red_page(headers: Headers) -> bool:
+    """Tell a page that waits for nobody: red, not evaluable, and what does not say that it can wait. A message of no type may be one."""
+    kind = header(headers, "ce_type")
+    return kind is None or (kind == _PAGE and header(headers, "ce_priority") not in _CAN_WAIT)
+
+
+def is_other_page(headers: Headers) -> bool:
+    return header(headers, "ce_type") == _PAGE and header(headers, "ce_priority") in _CAN_WAIT
+
+
+def is_alarming_letter(headers: Headers) -> bool:
+    """Tell a dead letter that should have led to a page: given up by cases, or by the red pages' own group."""
+    group = header(headers, "dlq_group") or b""
+    return group.startswith(b"cases.") or group == RED_GROUP.encode()

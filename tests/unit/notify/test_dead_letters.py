@@ -1,0 +1,64 @@
+"""A dead letter is told of whatever is left of it."""
+
+import json
+
+from aiokafka import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notify.dead_letters import TOPICS, alarms, read_letter
+from services.notify.text import LONGEST
+from tests.unit.notify.pages import directory, page, sealed
+
+CASES_DLQ = TOPICS[-1]
+ORIGIN = (("dlq_origin", b"cases.v1/2/77"), ("dlq_group", b"notify-red"))
+
+
+def letter(headers, value, offset=5):
+    record = ConsumerRecord(CASES_DLQ.name, 0, offset, 1, 0, b"key", value, None, 3, 0, tuple(headers))
+    return read_letter(CASES_DLQ, record)
+
+
+def test_a_letter_tells_the_clinics_centre_with_the_ids_of_its_headers():
+    lost = sealed(page())
+    found = letter([*lost.headers, *ORIGIN], lost.value)
+    [(centre, notice)] = alarms(found.event, directory())
+    assert centre.name == "South"
+    assert notice.person == "standing-number"
+    assert str(page().case_id) in notice.text
+    assert str(page().upload_id) in notice.text
+    assert "Test Clinic" in notice.text
+    assert page().patient_key not in notice.text
+
+
+def test_where_nothing_is_known_of_the_clinic_every_centre_is_told():
+    found = letter([("ce_id", b"\xff\xfe"), *ORIGIN], b"{ not json")
+    assert {centre.name for centre, _ in alarms(found.event, directory())} == {"North", "South"}
+
+
+def test_the_same_message_given_up_twice_is_one_notice_and_another_message_is_another():
+    first, again = letter(ORIGIN, b"", offset=5), letter(ORIGIN, b"", offset=6)
+    other = letter([("dlq_origin", b"cases.v1/2/78"), ("dlq_group", b"notify-red")], b"", offset=7)
+    ids = [{notice.notice_id for _, notice in alarms(each.event, directory())} for each in (first, again, other)]
+    assert ids[0] == ids[1]
+    assert not ids[0] & ids[2]
+    assert first.envelope.id == again.envelope.id
+
+
+@given(
+    headers=st.lists(st.tuples(st.sampled_from(["ce_id", "ce_subject", "ce_correlationid", "dlq_origin", "dlq_group"]), st.binary())),
+    value=st.binary(),
+)
+def test_no_letter_is_too_damaged_to_be_told_of(headers, value):
+    told = alarms(letter(headers, value).event, directory())
+    assert told
+    assert all(len(notice.text) <= LONGEST and notice.text.isprintable() for _, notice in told)
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.text() | st.integers(), lambda inner: st.dictionaries(st.sampled_from(["clinic_id", "case_id", "upload_id"]), inner)
+    )
+)
+def test_no_value_is_too_odd_to_be_told_of(value):
+    assert alarms(letter(ORIGIN, json.dumps(value).encode()).event, directory())

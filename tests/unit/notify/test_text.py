@@ -1,0 +1,60 @@
+"""What a notice says, and what it must never hold."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.vocabulary import Priority
+from services.notify.text import LONGEST, dead_letter_text, page_text, page_title
+from tests.unit.notify.pages import T0, page
+
+LINK = "https://console.example"
+
+
+def test_a_red_page_says_so_first_and_tells_age_sex_clinic_finding_minutes_round_and_link():
+    asked = page(round=2)
+    assert page_text(asked, "Test Clinic", LINK, T0 + timedelta(minutes=3, seconds=59)) == (
+        f"RED: Anterior STEMI (V2, V3, V4). M 61 y, Test Clinic, 3 min since upload, round 2. {LINK}/cases/{asked.case_id}"
+    )
+
+
+def test_what_could_not_be_judged_is_urgent_and_says_that_it_could_not_be_judged():
+    asked = page(priority=Priority.NOT_EVALUABLE, headline="leads V1 to V6 are missing", age_y=None, sex=None)
+    said = page_text(asked, "Test Clinic", LINK, T0)
+    assert said.startswith("URGENT, ECG could not be judged: leads V1 to V6 are missing. age unknown, sex unknown, ")
+    assert "under 1 min since upload" in said
+    assert "URGENT" in page_title(Priority.NOT_EVALUABLE)
+
+
+def test_a_clock_that_stands_behind_the_receipt_tells_no_negative_minutes():
+    assert "under 1 min" in page_text(page(), "Test Clinic", LINK, T0 - timedelta(minutes=5))
+
+
+@given(
+    headline=st.text(max_size=300),
+    clinic=st.text(min_size=1, max_size=80),
+    priority=st.sampled_from(list(Priority)),
+    minutes=st.integers(0, 100_000),
+    round_=st.integers(1, 10_000),
+)
+def test_a_page_fits_a_small_screen_on_one_line_keeps_its_link_and_tells_nothing_of_who_it_is(headline, clinic, priority, minutes, round_):
+    asked = page(priority=priority, headline=headline, round=round_)
+    said = page_text(asked, clinic, LINK, T0 + timedelta(minutes=minutes))
+    assert len(said) <= LONGEST
+    assert "\n" not in said
+    assert said.endswith(f"{LINK}/cases/{asked.case_id}")
+    assert asked.patient_key not in said
+
+
+def test_an_alarm_about_a_dead_letter_names_the_clinic_to_call_and_the_ids():
+    upload = UUID(int=7)
+    said = dead_letter_text("Test Clinic", [("upload", upload)])
+    assert said.startswith("RED: a message about a patient could not be handled. Call Test Clinic; look at `greenchannel ops dlq`.")
+    assert str(upload) in said
+    assert len(dead_letter_text("x" * 80, [("upload", upload), ("case", upload), ("event", upload)])) <= LONGEST
+
+
+def test_an_alarm_with_nothing_known_still_says_whom_to_call():
+    assert "Call the clinics" in dead_letter_text(None, [])
