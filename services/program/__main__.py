@@ -1,0 +1,5 @@
+"""`python -m services.program` is `greenchannel`."""
+
+from services.program.cli import main
+
+main()

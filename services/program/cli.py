@@ -1,0 +1,213 @@
+"""The commands. What a clinic's PC needs starts with what a clinic's PC has; a command that needs more says which part is not installed."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from services.edge.uploader import Facts
+from services.program import sending, show
+from services.program.server import DEFAULT_DATA, Refused, Server, find_server
+
+app = typer.Typer(
+    name="greenchannel",
+    help="From a township clinic's ECG to a catheter lab that is ready: no message lost, no page unseen.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+case = typer.Typer(help="The cases of your centre, from a terminal.", no_args_is_help=True)
+app.add_typer(case, name="case")
+
+talk = Console(stderr=True)
+REFUSED, USAGE = 1, 2
+
+DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds everything; the same folder goes on where it was.")]
+ServerDataOption = Annotated[Path | None, typer.Option("--data", help="The server's data folder; else GREENCHANNEL_URL and GREENCHANNEL_TOKEN.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout.")]
+AgeOption = Annotated[int | None, typer.Option("--age", help="Years.")]
+SexOption = Annotated[str | None, typer.Option("--sex", help="M or F.")]
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """End with status 1 and the sentence of an error of ours; a stranger's error keeps its traceback."""
+    try:
+        yield
+    except Refused as refused:
+        _refuse(str(refused))
+
+
+def _refuse(sentence: str) -> None:
+    talk.print(f"[bold red]greenchannel:[/] {show.plain(sentence)}", highlight=False)
+    raise typer.Exit(REFUSED)
+
+
+def _part(module: str, extra: str) -> ModuleType:
+    """Return a part of the program that a small install may lack."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in {"services", "contracts"}:
+            raise
+        raise Refused(f"this command needs {error.name}, which is not installed here. Install greenchannel[{extra}].") from None
+
+
+def _local(action: Callable[[ModuleType], int]) -> None:
+    """Do something with the embedded stack; its errors are sentences."""
+    with refusing():
+        local = _part("services.program.up", "local")
+        errors: tuple[type[Exception], ...] = local.ERRORS
+        try:
+            status = action(local)
+        except errors as error:
+            raise Refused(str(error)) from None
+    raise typer.Exit(status)
+
+
+@app.command(epilog="Example:  [bold]greenchannel up --data /srv/greenchannel --port 8080[/]")
+def up(
+    data: DataOption = DEFAULT_DATA,
+    port: Annotated[int | None, typer.Option(help="Port of the API; else the one it had, else a free one.", min=1, max=65535)] = None,
+) -> None:
+    """Run everything on this machine: Kafka, Valkey and every service. Ctrl-C stops it."""
+    _local(lambda local: local.up(data, port))
+
+
+@app.command(epilog="Example:  [bold]greenchannel stack --data /srv/greenchannel > stack.env[/]")
+def stack(data: DataOption = DEFAULT_DATA) -> None:
+    """Run only Kafka, Valkey and the blob folder; prints the settings for [bold]serve[/] as environment lines."""
+    _local(lambda local: local.stack(data))
+
+
+@app.command(epilog="Example:  [bold]set -a; . ./stack.env; greenchannel serve cases[/]")
+def serve(
+    name: Annotated[
+        str, typer.Argument(help="gateway, triage-emergency, triage-routine, cases, notify, console; web: gateway and console on one port.")
+    ],
+) -> None:
+    """Run one service against what the environment names (GREENCHANNEL_KAFKA, GREENCHANNEL_REDIS, GREENCHANNEL_BLOBS ...)."""
+    with refusing():
+        serving = _part("services.program.serve", "server")
+        settings = _part("services.runtime.settings", "server")
+        errors = _part("services.runtime.errors", "server")
+        if name not in serving.SERVICES:
+            talk.print(f"[bold red]greenchannel:[/] there is no service {show.plain(name)}: {', '.join(serving.SERVICES)}", highlight=False)
+            raise typer.Exit(USAGE)
+        try:
+            serving.serve(name, serving.SERVICES[name], settings.settings_from_environment(), on_listening=_listening(name))
+        except errors.ConfigurationError as error:
+            raise Refused(str(error)) from None
+
+
+def _listening(name: str) -> Callable[[int], None]:
+    return lambda port: talk.print(f"{name} listens on port {port}", highlight=False)
+
+
+@app.command(epilog="Example:  [bold]greenchannel upload anterior.xml --clinic demo-clinic --age 61 --sex M[/]")
+def upload(
+    files: Annotated[list[Path], typer.Argument(help="Recordings; one of several files (WFDB) is named by its .hea.")],
+    clinic: Annotated[str, typer.Option(help="The clinic's id.")],
+    age: AgeOption = None,
+    sex: SexOption = None,
+    patient: Annotated[str | None, typer.Option(help="The number by which the clinic knows the patient; it is stored nowhere.")] = None,
+    follows: Annotated[str | None, typer.Option(help="The upload that this one repeats.")] = None,
+    routine: Annotated[bool, typer.Option("--routine", help="A check-up: not an emergency.")] = False,
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send recordings as a clinic does."""
+    with refusing():
+        facts = Facts(clinic=clinic, age_y=age, sex=sex, patient=patient, follows=follows, routine=routine)
+        all_sent = sending.send(files, find_server(data, "clinic"), facts, as_json=as_json, talk=talk)
+    raise typer.Exit(0 if all_sent else REFUSED)
+
+
+@app.command(epilog="Example:  [bold]greenchannel triage recording.hea --age 61 --sex M --json[/]")
+def triage(
+    files: Annotated[list[Path], typer.Argument(help="Recordings; one of several files (WFDB) is named by its .hea.")],
+    age: AgeOption = None,
+    sex: SexOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read and judge recordings here, with no server. Not a diagnosis: a physician decides."""
+    with refusing():
+        judging = _part("services.program.judging", "reading")
+        for told in judging.judge(files, age_y=age, sex=sex):
+            _line(told) if as_json else show.reading(told)
+
+
+@app.command(epilog="Example:  [bold]greenchannel synth --pattern anterior --st 0.3 --seed 7 -o anterior.dcm[/]")
+def synth(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The DICOM file to write.")],
+    pattern: Annotated[str, typer.Option(help="normal, anterior, inferior, lateral or lead-off.")] = "anterior",
+    st_mv: Annotated[float | None, typer.Option("--st", help="ST elevation at the J point in the territory's strongest lead, mV.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same patient.")] = 1,
+    age: Annotated[int, typer.Option("--age", help="Years.", min=18, max=110)] = 61,
+    sex: Annotated[str, typer.Option("--sex", help="M or F.")] = "M",
+) -> None:
+    """Make a synthetic patient's 12-lead recording, marked as synthetic, as a DICOM file."""
+    with refusing():
+        making = _part("services.program.judging", "reading")
+        content = making.synthetic(pattern, st_mv=st_mv, seed=seed, age_y=age, sex=sex, made_at=datetime.now(UTC))
+        try:
+            output.write_bytes(content)
+        except OSError as error:
+            raise Refused(f"{output} cannot be written: {error.strerror}") from None
+        talk.print(f"{output}: {len(content)} bytes, {pattern}, synthetic", highlight=False)
+
+
+@app.command(epilog="Example:  [bold]greenchannel demo --once[/]")
+def demo(
+    data: DataOption = DEFAULT_DATA,
+    once: Annotated[bool, typer.Option("--once", help="End by itself, with status 0 only if all came out right.")] = False,
+) -> None:
+    """Start everything, send three example patients, and watch each on its road to a person."""
+    _local(lambda _: int(_part("services.program.demo", "local").demo(data, once=once, talk=talk)))
+
+
+@case.command("list", epilog="Example:  [bold]greenchannel case list --json | jq .case_id[/]")
+def case_list(data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """The cases of your centre, the newest first."""
+    with refusing():
+        found = Server(find_server(data, "person")).cases()
+    for each in found if as_json else ():
+        _line(each)
+    if not as_json:
+        show.cases(found, datetime.now(UTC))
+
+
+@case.command("show", epilog="Example:  [bold]greenchannel case show 3f2a...[/]")
+def case_show(case_id: str, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """A case with its timeline; each line names its event."""
+    with refusing():
+        found = Server(find_server(data, "person")).case(case_id)
+    _line(found) if as_json else show.case(found)
+
+
+@case.command("ack", epilog="Example:  [bold]greenchannel case ack 3f2a...[/]")
+def case_ack(case_id: str, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """Take a case in hand: nobody is paged for it any more."""
+    with refusing():
+        outcome = Server(find_server(data, "person")).command(case_id, "acknowledge")
+    _line(outcome) if as_json else show.outcome(outcome)
+
+
+def _line(told: dict[str, Any]) -> None:
+    print(json.dumps(told, ensure_ascii=False), flush=True)
+
+
+def main() -> None:
+    """The entry point; Ctrl-C ends a command quietly."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,41 @@
+"""The services by name, and the life of one in a process of its own."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from structlog import get_logger
+
+from contracts.vocabulary import Lane
+from services.cases import app as cases
+from services.console import app as console
+from services.gateway import app as gateway
+from services.notify import app as notify
+from services.runtime.logs import set_up_logs
+from services.runtime.service import Plan, run
+from services.runtime.settings import Settings
+from services.triage import app as triage
+
+SERVICES: dict[str, tuple[Plan, ...]] = {
+    "gateway": (gateway.PLAN,),
+    "triage-emergency": (triage.PLANS[Lane.EMERGENCY],),
+    "triage-routine": (triage.PLANS[Lane.ROUTINE],),
+    "cases": (cases.PLAN,),
+    "notify": (notify.PLAN,),
+    "console": console.PLANS,
+    "web": (gateway.PLAN, console.HTTP_PLAN),  # the write side and the read side on one port
+    "projector": (console.PROJECTOR_PLAN,),
+}
+
+# Under `up`; what is nice gives way: a check-up campaign of 10,000 waits for everything else.
+TOGETHER = {name: SERVICES[name] for name in ("web", "cases", "notify", "triage-emergency", "projector", "triage-routine")}
+NICE = {"triage-routine": 10, "projector": 5}
+
+
+def serve(name: str, plans: Sequence[Plan], settings: Settings, on_listening: Callable[[int], None] = lambda _: None) -> None:
+    """Run one service, or several in one process, until SIGTERM. Raises ConfigurationError; what else ends it is logged."""
+    set_up_logs(name)
+    try:
+        asyncio.run(run(plans, settings, on_listening))
+    except BaseExceptionGroup:
+        get_logger().critical("ended by an error", exc_info=True)
+        raise

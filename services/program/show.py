@@ -1,0 +1,90 @@
+"""How things look in a terminal: colours and tables for people. Scripts ask for --json."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
+
+STYLES = {"red": "bold white on red", "yellow": "black on yellow", "green": "black on green", "not_evaluable": "bold white on magenta"}
+WORDS = {"red": " RED ", "yellow": " YELLOW ", "green": " GREEN ", "not_evaluable": " CANNOT BE JUDGED "}
+
+out = Console()
+
+
+def plain(text: object) -> str:
+    """Return text that rich prints as it is."""
+    return escape(str(text))
+
+
+def priority(word: str | None) -> Text:
+    return Text(WORDS.get(word or "", word or "-"), style=STYLES.get(word or "", ""))
+
+
+def clock(at: str | None) -> str:
+    """Return an instant's time of day with milliseconds, in UTC, as it stands in the event."""
+    return at[11:23].rstrip("Z") if at else "-"
+
+
+def reading(told: dict[str, Any]) -> None:
+    """Print a verdict with its evidence."""
+    out.print(priority(told["priority"]), Text(told["file"], style="bold"))
+    for finding in told["findings"]:
+        out.print(f"  {plain(finding['title'])}  [dim]{plain(finding['rule'])} {plain(finding['version'])}; {plain(finding['source'])}[/]")
+        for value in finding["values"]:
+            lead = value["lead"] or ""
+            out.print(
+                f"    {lead:<4} {value['measured']:+.3f}  threshold {value['threshold']:+.3f}  [dim]{plain(value['name'])} {plain(value['why'])}[/]",
+                highlight=False,
+            )
+    for problem in told["quality"]["problems"]:
+        out.print(f"  {plain(problem['text'])}")
+    for statement in told["vendor_statements"]:
+        out.print(f"  [dim]the cart said: {plain(statement)}[/]")
+
+
+def cases(found: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Print the cases, each with what it is for, who has it and how long ago it was uploaded."""
+    if not found:
+        out.print("No case yet.")
+        return
+    for each in found:
+        told = (each.get("owner") or "nobody yet", _person(each), each["clinic_id"], _ago(each.get("received_at"), now))
+        out.print(priority(each["priority"]), Text(each["case_id"], style="bold"), Text(each["phase"]))
+        out.print(Padding(Text(f"{each['headline']}\n{', '.join(told)}"), (0, 0, 1, 4)))
+
+
+def _person(each: dict[str, Any]) -> str:
+    age = "age unknown" if each.get("age_y") is None else f"{each['age_y']} y"
+    return f"{each.get('sex') or 'sex unknown'} {age}"
+
+
+def _ago(at: str | None, now: datetime) -> str:
+    return f"{max(0, int((now - datetime.fromisoformat(at)).total_seconds() // 60))} min ago" if at else "upload time unknown"
+
+
+def case(found: dict[str, Any]) -> None:
+    """Print a case with its timeline; each line names its event."""
+    out.print(priority(found["priority"]), Text(f"{found['headline']}", style="bold"))
+    out.print(f"case {found['case_id']}  phase {found['phase']}  owner {plain(found.get('owner') or 'nobody yet')}", highlight=False)
+    timeline(found["timeline"])
+
+
+def timeline(entries: Sequence[dict[str, Any]]) -> None:
+    """Print what happened, in its order: when, what, the event that says so, and its words below."""
+    for entry in entries:
+        line = Text(f"  {clock(entry['at'])}  {entry['type']:<16}")
+        line.append(f"  {entry['event_id']}", style="dim")
+        out.print(line, soft_wrap=True)
+        out.print(Padding(Text(str(entry["text"])), (0, 0, 0, 16)))
+
+
+def outcome(told: dict[str, Any]) -> None:
+    """Print what came of a command."""
+    if told.get("outcome"):
+        out.print(f"{plain(told['outcome'])}  [dim]event {plain(told.get('event_id'))}[/]", highlight=False)
+    else:
+        out.print(f"sent, not yet answered  [dim]command {plain(told.get('command_id'))}[/]", highlight=False)

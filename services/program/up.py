@@ -1,0 +1,175 @@
+"""A whole centre on one machine: `up` runs everything, `stack` only what the services stand on."""
+
+import gc
+import http.client
+import json
+import os
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from services.local.data_folder import DataFolder
+from services.local.errors import LocalError
+from services.local.jars import cache_folder
+from services.local.stack import StackAddresses, start_stack
+from services.local.supervisor import Supervisor
+from services.program.example_data import Files, write_example_data
+from services.program.show import STYLES, plain
+from services.runtime.errors import ConfigurationError
+from services.runtime.settings import PREFIX, Settings
+from services.runtime.yaml_files import read_access, read_directory
+
+ERRORS = (LocalError, ConfigurationError)
+HOST = "127.0.0.1"
+LOOK_EVERY_S = 0.2
+ANSWER_WITHIN_S = 0.5
+
+talk = Console(stderr=True)
+
+
+def up(data: Path, port: int | None) -> int:
+    """Run everything until Ctrl-C; return the exit status. Raises ERRORS."""
+    began = time.monotonic()
+    with DataFolder(data) as folder, _supervisor(folder) as supervisor:
+        web_port = folder.port("web", port)
+        addresses = _start(folder, supervisor)
+        url = f"http://{HOST}:{web_port}"
+        files = _checked(write_example_data(folder.path, url))
+        waiting = _start_services(folder, supervisor, _settings(addresses, files, url))
+        if supervisor.run(lambda: _all_ready(waiting), LOOK_EVERY_S):
+            _say_ready(url, folder.path, time.monotonic() - began)
+            pages = _Pages(files.pager)
+            supervisor.run(pages.show_new, LOOK_EVERY_S)
+        talk.print("stopping", style="dim")
+    return 0
+
+
+def stack(data: Path) -> int:
+    """Run Kafka and Valkey until Ctrl-C; print the settings for `serve`. Raises ERRORS."""
+    with DataFolder(data) as folder, _supervisor(folder) as supervisor:
+        web_port = folder.port("web")
+        addresses = _start(folder, supervisor)
+        url = f"http://{HOST}:{web_port}"
+        settings = _settings(addresses, write_example_data(folder.path, url), url)
+        for name, value in _as_environment(settings).items():
+            print(f"{name}={value}", flush=True)
+        talk.print(
+            f"Kafka and Valkey run. Another terminal: `GREENCHANNEL_PORT={web_port} greenchannel serve web`. Ctrl-C stops them.", highlight=False
+        )
+        supervisor.run(lambda: False)
+    return 0
+
+
+def _supervisor(folder: DataFolder) -> Supervisor:
+    return Supervisor(
+        folder.logs, lambda sentence: talk.print(plain(sentence), style="yellow"), folder.remember_children, private_fds=[folder.lock_fd]
+    )
+
+
+def _start(folder: DataFolder, supervisor: Supervisor) -> StackAddresses:
+    # Without a thread of its own, which a bar that refreshes itself would have: this process is going to fork.
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=talk, auto_refresh=False, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def progress(step: str, done: int, total: int) -> None:
+            bar.update(task, description=step, completed=done, total=total or None, refresh=True)
+
+        return start_stack(folder, supervisor, progress, cache=cache_folder(os.environ))
+
+
+def _checked(files: Files) -> Files:
+    """Return the files, read once: what is wrong with them is said here, not in six logs."""
+    read_directory(files.directory)
+    read_access(files.access)
+    return files
+
+
+def _settings(addresses: StackAddresses, files: Files, url: str) -> Settings:
+    return Settings(
+        kafka=addresses.kafka,
+        redis=addresses.redis,
+        blobs=addresses.blobs,
+        directory=files.directory,
+        access=files.access,
+        patient_key_secret=files.patient_key_secret,
+        pager=files.pager,
+        link=url,
+    )
+
+
+def _as_environment(settings: Settings) -> Mapping[str, str]:
+    told = settings.model_dump(mode="json", exclude={"host", "port", "instance"}, exclude_none=True)
+    return {f"{PREFIX}{name.upper()}": str(value) for name, value in told.items()}
+
+
+def _start_services(folder: DataFolder, supervisor: Supervisor, settings: Settings) -> dict[str, int]:
+    """Start each service in a fork and return where each answers. What they have in common is imported once, here, and shared by all."""
+    from services.program import serve  # noqa: PLC0415 - while Kafka starts, not before it: it takes a second
+
+    gc.collect()
+    gc.freeze()  # what is there now is left where it lies, so that the children go on sharing its pages
+    ports = {"web": folder.port("web")} | {name: folder.port(f"health of {name}") for name in serve.TOGETHER if name != "web"}
+    for name, plans in serve.TOGETHER.items():
+        own = settings.model_copy(update={"port": ports[name], "host": HOST})
+        supervisor.add_service(name, partial(serve.serve, name, plans, own), nice=serve.NICE.get(name, 0))
+    return ports
+
+
+def _all_ready(waiting: dict[str, int]) -> bool:
+    """Take out of waiting what is ready by now; return whether nothing is left."""
+    for name, port in list(waiting.items()):
+        if _ready(port):
+            del waiting[name]
+    return not waiting
+
+
+def _ready(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_WITHIN_S)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False  # not yet
+    finally:
+        connection.close()
+
+
+def _say_ready(url: str, data: Path, took_s: float) -> None:
+    talk.print(f"[bold green]ready[/] in {took_s:.1f} s: {url}", highlight=False)
+    talk.print(f"  data    {plain(data)} (logs, pager.jsonl, directory.yaml, client.toml)", highlight=False)
+    talk.print("  send    greenchannel upload FILE --clinic demo-clinic", highlight=False)
+    talk.print("  look    greenchannel case list", highlight=False)
+    talk.print("  stop    Ctrl-C\n", highlight=False)
+
+
+class _Pages:
+    """The local pager's file, shown on this terminal as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = path.stat().st_size if path.exists() else 0
+
+    def show_new(self) -> bool:
+        """Print what was appended since the last look; return False: there may always be more."""
+        if self._path.exists() and self._path.stat().st_size > self._at:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                lines = file.read().splitlines(keepends=True)
+            for line in lines:
+                if line.endswith(b"\n"):
+                    self._at += len(line)
+                    self._show(line)
+        return False
+
+    def _show(self, line: bytes) -> None:
+        try:
+            page = json.loads(line)
+        except ValueError:
+            return  # torn by a crash; its page is sent again, whole
+        talk.print(f"[{STYLES['red']}] PAGE [/] {plain(page['person'])}, round {page['round']}: {plain(page['text'])}", highlight=False)
+        talk.print(f"       greenchannel case ack {page['case_id']}", style="dim", highlight=False)
