@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEBIAN_PACKAGES := strace
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench schemas lock ci-deps clean
+.PHONY: help demo test lint bench faults schemas lock ci-deps clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -33,11 +33,14 @@ lint: $(READY) ## form, types, import rules
 bench: $(READY) ## figures beside their bounds
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+faults: $(READY) ## Kafka, Valkey and the blobs away for two minutes each, under load
+	@GREENCHANNEL_OUTAGE_S=120 $(BIN)/pytest tests/e2e/test_outages.py $(ARGS)
+
 schemas: $(READY) ## write the JSON Schemas anew, if the change is one that old and new readers bear
 	@$(BIN)/python -m services.program.contract_documents $(ARGS)
 
 lock: $(READY) ## pin what pyproject.toml asks for
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --custom-compile-command "make lock" --universal --generate-hashes --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock
 
 ci-deps: ## Debian packages that some tests need, only what is missing
 	@missing=""; for package in $(DEBIAN_PACKAGES); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \

@@ -237,10 +237,10 @@ def _outcome(notice: NoticeSent | NoticeFailed | NoticeUnknown) -> tuple[NoticeO
 
 
 def headline_of(assessed: Assessed) -> str:
-    """Return the assessment in one line: its most urgent finding with its leads, or why nothing could be judged."""
+    """Return the assessment in one line: its most urgent finding, or why nothing could be judged."""
     urgent = [finding for finding in assessed.findings if finding.priority is assessed.priority]
     if urgent:
-        return f"{urgent[0].title} ({', '.join(urgent[0].leads)})" if urgent[0].leads else urgent[0].title
+        return urgent[0].title
     if assessed.priority is Priority.NOT_EVALUABLE:
         return assessed.quality.problems[0].text if assessed.quality.problems else "the recording cannot be judged"
     return "nothing urgent found by the rules"

@@ -138,7 +138,7 @@ class Heard:
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(SOON_S):
-        while not await true():  # noqa: ASYNC110 - the broker's state has no event to wait for
+        while not await true():
             await asyncio.sleep(0.05)
 
 
