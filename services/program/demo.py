@@ -190,21 +190,20 @@ def _watch(patients: Sequence[Patient], clinic: Server, person: Server, live: Li
 
 
 def _table(patients: Sequence[Patient]) -> Table:
-    table = Table(title="from the clinic to a person: ms since the upload was received", title_justify="left")
-    for column in ("patient", "verdict", *STAGES):
-        table.add_column(column, justify="left" if column in {"patient", "verdict"} else "right")
+    table = Table(title="ms since the upload was received", title_justify="left")
+    table.add_column("stage")
     for patient in patients:
-        passed = patient.passed()
-        received = passed.get("accepted")
-        cells = [_ms(passed.get(stage), received, wanted=stage in patient.must_pass) for stage in STAGES]
-        table.add_row(patient.title, show.priority(patient.priority), *cells)
+        table.add_column(patient.title, justify="right")
+    table.add_row("verdict", *(show.priority(patient.priority) for patient in patients))
+    for stage in STAGES:
+        table.add_row(stage, *(_ms(patient.passed(), stage, wanted=stage in patient.must_pass) for patient in patients))
     return table
 
 
-def _ms(at: datetime | None, received: datetime | None, *, wanted: bool) -> Text:
-    if at is None or received is None:
+def _ms(passed: dict[str, datetime], stage: str, *, wanted: bool) -> Text:
+    if stage not in passed or STAGES[0] not in passed:
         return Text("..." if wanted else "-", style="dim")
-    return Text(f"{(at - received) / timedelta(milliseconds=1):.0f}")
+    return Text(f"{(passed[stage] - passed[STAGES[0]]) / timedelta(milliseconds=1):.0f}")
 
 
 def _tell(patients: Sequence[Patient]) -> None:

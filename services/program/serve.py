@@ -19,6 +19,7 @@ SERVICES: dict[str, tuple[Plan, ...]] = {
     "gateway": (gateway.PLAN,),
     "triage-emergency": (triage.PLANS[Lane.EMERGENCY],),
     "triage-routine": (triage.PLANS[Lane.ROUTINE],),
+    "triage": tuple(triage.PLANS.values()),  # both lanes in one process, where there is room for no more
     "cases": (cases.PLAN,),
     "notify": (notify.PLAN,),
     "console": console.PLANS,
