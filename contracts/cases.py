@@ -61,7 +61,7 @@ class CaseOpened(CaseEvent):
 
 
 class CaseRaised(CaseEvent):
-    """A later assessment is more urgent than what the case was opened for: people are paged anew."""
+    """What came in is more urgent than what the case was opened for, or new since somebody acknowledged: people are paged anew."""
 
     upload_id: UploadId
     priority: Priority

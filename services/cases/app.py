@@ -1,7 +1,7 @@
 """Wiring of cases: every message about a case becomes a decision, a step in Redis, a record batch in Kafka, in that order. Nothing here decides."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 
 from structlog import get_logger
@@ -18,11 +18,12 @@ from services.cases.evolve import CaseEvents, evolve
 from services.cases.redis_store import Entry, RedisStore, Route, entry
 from services.cases.state import Case
 from services.cases.timers import timers
-from services.runtime.errors import GreenchannelError
+from services.runtime.errors import Away, GreenchannelError
 from services.runtime.inbox import Inbox
 from services.runtime.producer import Producer
-from services.runtime.reader import Message, Reader
+from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
+from services.runtime.settling import Message
 from services.runtime.yaml_files import read_directory
 
 READS = (topics.INTAKE_EMERGENCY, topics.ASSESSMENTS_EMERGENCY, topics.ASSESSMENTS_ROUTINE, topics.COMMANDS, topics.DELIVERIES)
@@ -83,13 +84,25 @@ class _Desk:
         while True:
             for claimed in await self._store.claim():
                 for case, timer in claimed.due:
-                    await self._fire(claimed.bucket, case, timer)
+                    await self._beside_others(case, self._fire(claimed.bucket, case, timer))
                 for case in claimed.left_behind:
-                    state, outbox = await self._store.case_in(claimed.bucket, case)
-                    if state is not None:
-                        log.info("outbox taken over", case_id=str(case))
-                        await self._relay(state.patient_key, outbox)
+                    await self._beside_others(case, self._take_over(claimed.bucket, case))
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _beside_others(self, case: CaseId, work: Awaitable[None]) -> None:
+        """Do what one case needs; one that cannot be helped is said so, and the others go on."""
+        try:
+            await work
+        except Away:
+            raise
+        except Exception:
+            log.critical("a case's timer or outbox cannot be served: look at it by hand", case_id=str(case), exc_info=True)
+
+    async def _take_over(self, bucket: int, case: CaseId) -> None:
+        state, outbox = await self._store.case_in(bucket, case)
+        if state is not None:
+            log.info("outbox taken over", case_id=str(case))
+            await self._relay(state.patient_key, outbox)
 
     async def _fire(self, bucket: int, case: CaseId, timer: str) -> None:
         state, _ = await self._store.case_in(bucket, case)

@@ -30,7 +30,7 @@ from contracts.intake import EcgUploaded
 from contracts.vocabulary import Lane, Priority
 from services.cases.evolve import CaseEvents, evolve
 from services.cases.state import Case, Phase, Upload
-from services.cases.timers import ASSESSED_WITHIN
+from services.cases.timers import ASSESSED_WITHIN, READ_WITHIN_AT_LEAST
 
 NOT_READ_YET = "the ECG was not read in time: look at it, or have it recorded again"
 
@@ -93,7 +93,7 @@ class _Decision:
                 upload_id=uploaded.upload_id,
                 clinic_id=uploaded.clinic_id,
                 received_at=uploaded.at,
-                due_at=uploaded.at + ASSESSED_WITHIN,
+                due_at=max(uploaded.at + ASSESSED_WITHIN, self.at + READ_WITHIN_AT_LEAST),
                 age_y=uploaded.age_y,
                 sex=uploaded.sex,
             )
@@ -101,6 +101,7 @@ class _Decision:
 
     def assess(self, assessed: Assessed) -> None:
         headline = headline_of(assessed)
+        is_new = self._is_new(assessed)
         self.add(
             UploadAssessed(
                 **self.of_case,
@@ -117,29 +118,43 @@ class _Decision:
         )
         match assessed.priority:
             case Priority.RED:
-                self._red(assessed, headline)
+                self._red(assessed, headline, is_new=is_new)
             case Priority.NOT_EVALUABLE:
-                self._not_evaluable(assessed, headline)
+                self._not_evaluable(assessed, headline, is_new=is_new)
             case Priority.YELLOW | Priority.GREEN:
                 self._answer(assessed, headline)
                 self._settle(assessed)
             case _:
                 assert_never(assessed.priority)
 
-    def _red(self, assessed: Assessed, headline: str) -> None:
+    def _is_new(self, assessed: Assessed) -> bool:
+        """Return whether people have not been told of this upload yet: it was not assessed before, nor given up waiting for."""
+        known = self.state.upload(assessed.upload_id)
+        return known is None or known.due_at is not None
+
+    def _red(self, assessed: Assessed, headline: str, *, is_new: bool) -> None:
         if not self.state.is_open:
             self._open(assessed, Priority.RED, headline)
-        elif self.state.priority is not Priority.RED:
-            raised = {"upload_id": assessed.upload_id, "priority": Priority.RED, "headline": headline}
-            self.add(CaseRaised(**self.of_case, **raised))
-            self._page()
+        elif self.state.priority is not Priority.RED or (is_new and self.state.phase is Phase.ACKNOWLEDGED):
+            self._raise(assessed, headline, Priority.RED)
         self._answer(assessed, headline)
 
-    def _not_evaluable(self, assessed: Assessed, headline: str) -> None:
-        if assessed.lane is Lane.EMERGENCY and not self.state.is_open:
-            self._open(assessed, Priority.NOT_EVALUABLE, headline)
+    def _not_evaluable(self, assessed: Assessed, headline: str, *, is_new: bool) -> None:
+        if assessed.lane is Lane.EMERGENCY:
+            self._cannot_tell(assessed, headline, is_new=is_new)
         reasons = tuple(problem.text for problem in assessed.quality.problems) or (headline,)
         self.add(RepeatAsked(**self.of_case, upload_id=assessed.upload_id, clinic_id=assessed.clinic_id, reasons=reasons))
+
+    def _cannot_tell(self, upload: Upload | Assessed, headline: str, *, is_new: bool) -> None:
+        """Page people for a recording that nobody can judge; while a case is paged for already, it joins what they are paged for."""
+        if not self.state.is_open:
+            self._open(upload, Priority.NOT_EVALUABLE, headline)
+        elif is_new and self.state.phase is Phase.ACKNOWLEDGED:
+            self._raise(upload, headline, self.state.priority or Priority.NOT_EVALUABLE)  # what was red stays so: nothing may settle it
+
+    def _raise(self, upload: Upload | Assessed, headline: str, priority: Priority) -> None:
+        self.add(CaseRaised(**self.of_case, upload_id=upload.upload_id, priority=priority, headline=headline))
+        self._page()
 
     def _answer(self, assessed: Assessed, headline: str) -> None:
         answer = {"upload_id": assessed.upload_id, "clinic_id": assessed.clinic_id, "priority": assessed.priority}
@@ -147,9 +162,15 @@ class _Decision:
         self.add(ClinicAnswered(**self.of_case, **answer, text=clinic_text(assessed.priority, headline, centre.standing_number)))
 
     def _settle(self, assessed: Assessed) -> None:
-        """An evaluable recording answers a case that was open only because nothing could be read; not while another is still awaited."""
-        waiting = any(upload.due_at for upload in self.state.uploads)
-        if self.state.is_open and self.state.priority is Priority.NOT_EVALUABLE and not waiting:
+        """An evaluable recording answers a case that was open only because another could not be read.
+
+        Not one from before it, nor a check-up, nor while another is still awaited."""
+        state = self.state
+        opened_for = state.upload(state.upload_id) if state.upload_id else None
+        if not state.is_open or state.priority is not Priority.NOT_EVALUABLE or opened_for is None:
+            return
+        waiting = any(upload.due_at for upload in state.uploads)
+        if assessed.lane is Lane.EMERGENCY and assessed.received_at >= opened_for.received_at and not waiting:
             self.add(CaseSettled(**self.of_case, upload_id=assessed.upload_id, priority=assessed.priority))
 
     def open_unread(self, command: OpenUnread) -> None:
@@ -158,8 +179,7 @@ class _Decision:
             self.refuse(command, "the upload was assessed in time")
             return
         self.add(AssessmentMissed(**self.of_case, upload_id=upload.upload_id))
-        if not self.state.is_open:
-            self._open(upload, Priority.NOT_EVALUABLE, NOT_READ_YET)
+        self._cannot_tell(upload, NOT_READ_YET, is_new=True)
 
     def _open(self, upload: Upload | Assessed, priority: Priority, headline: str) -> None:
         centre_id, centre = self.directory.centre_of(upload.clinic_id)

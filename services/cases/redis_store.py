@@ -29,19 +29,21 @@ from services.runtime.redis_link import reaching_redis
 
 OUT_OF_MIND_AFTER = timedelta(days=8)  # a finished case; its events stay in Kafka for ever
 UPLOAD_KNOWN_FOR = timedelta(days=90)  # as long as intake may be read again
-LEASE = timedelta(seconds=5)
+LEASE = timedelta(seconds=15)
+LONGEST = timedelta(seconds=60)  # no timer is set for later: one that seems to be was made by a clock that runs ahead of this one
 LEFT_BEHIND_AFTER = timedelta(seconds=2)  # an outbox that its writer should have sent by now
 AT_MOST = 50
 
 _LOAD = """
 local p, message, upload, case, patient, fresh = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-if case == '' then
-  case = redis.call('GET', p .. ':upload:' .. upload) or redis.call('GET', p .. ':patient:' .. patient) or fresh
-end
+local of_upload = upload ~= '' and redis.call('GET', p .. ':upload:' .. upload)
+if case == '' then case = of_upload or redis.call('GET', p .. ':patient:' .. patient) or fresh end
+local state = redis.call('HGET', p .. ':case:' .. case, 'state')
+local forgotten = of_upload and not state
 return {
   case,
-  redis.call('HGET', p .. ':case:' .. case, 'state'),
-  redis.call('SISMEMBER', p .. ':handled:' .. case, message),
+  state,
+  (forgotten or redis.call('SISMEMBER', p .. ':handled:' .. case, message) == 1) and 1 or 0,
   redis.call('LRANGE', p .. ':outbox:' .. case, 0, -1),
 }
 """
@@ -69,7 +71,8 @@ for _, upload in ipairs(change.uploads) do
   redis.call('SET', p .. ':upload:' .. upload, change.case, 'PX', change.upload_known_ms)
 end
 for _, timer in ipairs(change.dropped) do redis.call('ZREM', p .. ':due', timer) end
-for _, timer in ipairs(change.set) do redis.call('ZADD', p .. ':due', timer[2], timer[1]) end
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for _, timer in ipairs(change.set) do redis.call('ZADD', p .. ':due', math.min(timer[2], now + change.longest_ms), timer[1]) end
 if change.live then
   redis.call('SET', patient, change.case)
   redis.call('PERSIST', case)
@@ -158,7 +161,9 @@ class RedisStore:
         self._sent, self._claim = redis.register_script(_SENT), redis.register_script(_CLAIM)
 
     async def load(self, message_id: UUID, route: Route) -> Loaded:
-        """Return the case that a message belongs to, whether it has heard it, and what of it has not reached Kafka."""
+        """Return the case that a message belongs to, whether it has heard it, and what of it has not reached Kafka.
+
+        An upload whose case is long finished and out of mind counts as heard: it was answered then."""
         arguments = [str(message_id), str(route.upload_id or ""), str(route.case_id or ""), route.patient_key, str(route.fresh or "")]
         with reaching_redis():
             found, state, handled, outbox = await self._load(keys=[prefix(route.patient_key)], args=arguments)
@@ -182,6 +187,7 @@ class RedisStore:
             "dropped": [f"{after.case_id} {name}" for name in old.keys() - new.keys()],
             "set": [[f"{after.case_id} {name}", int(new[name].due_at.timestamp() * 1000)] for name in new.keys() - old.keys()],
             "live": after.is_live,
+            "longest_ms": int(LONGEST.total_seconds() * 1000),
             "forget_at_ms": last_ms + int(OUT_OF_MIND_AFTER.total_seconds() * 1000),
         }
         with reaching_redis():

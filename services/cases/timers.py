@@ -7,6 +7,7 @@ from contracts.commands import OpenUnread, PageAgain
 from services.cases.state import Case, Phase
 
 ASSESSED_WITHIN = timedelta(seconds=60)
+READ_WITHIN_AT_LEAST = timedelta(seconds=15)  # for one that is heard of late: its upload was sent again, or cases was away
 PAGE_AGAIN_AFTER = timedelta(seconds=60)
 
 

@@ -61,7 +61,6 @@ def start_stack(
     supervisor.add_program("kafka", classes.command(*BROKER), folder=data.path / "kafka", env=java_environment())
     _await(supervisor, [lambda: valkey_answers(redis), lambda: kafka_answers(kafka)], progress)
     blobs = data.path / "blobs"
-    blobs.mkdir(mode=0o700, exist_ok=True)
     return StackAddresses(kafka=f"{HOST}:{kafka}", redis=f"redis://{HOST}:{redis}/0", blobs=blobs.as_uri())
 
 

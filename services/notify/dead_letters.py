@@ -14,14 +14,14 @@ from contracts.cases import PageRequested
 from contracts.directory import Centre, Directory
 from contracts.envelope import Envelope
 from contracts.ids import NAMESPACE, CaseId, CentreId, ClinicId, EventId, NoticeId, UploadId, event_id
-from contracts.topics import ASSESSMENTS_EMERGENCY, CASES, COMMANDS, INTAKE_EMERGENCY, Topic, dead_letter_topic
+from contracts.topics import ASSESSMENTS_EMERGENCY, CASES, COMMANDS, INTAKE_EMERGENCY, INTAKE_ROUTINE, Topic, dead_letter_topic
 from contracts.vocabulary import Frozen, Priority
 from services.notify.groups import Headers, header
 from services.notify.notice import Notice
 from services.notify.text import dead_letter_text, page_title
-from services.runtime.reader import Message
+from services.runtime.settling import Message
 
-TOPICS = tuple(dead_letter_topic(topic) for topic in (INTAKE_EMERGENCY, ASSESSMENTS_EMERGENCY, COMMANDS, CASES))
+TOPICS = tuple(dead_letter_topic(topic) for topic in (INTAKE_EMERGENCY, INTAKE_ROUTINE, ASSESSMENTS_EMERGENCY, COMMANDS, CASES))
 STANDING_NUMBER = "standing-number"
 STANDING_ALARM = "standing-alarm"
 VALUE_READ_BYTES = 1024 * 1024

@@ -8,6 +8,7 @@ from contracts.vocabulary import Priority
 Headers = Sequence[tuple[str, bytes]]
 RED_GROUP, REST_GROUP, DEAD_GROUP = "notify-red", "notify-rest", "notify-dead"
 _PAGE = PageRequested.__name__.encode()
+_NOBODY_ELSE_PAGES = {RED_GROUP.encode(), b"triage.routine"}
 _CAN_WAIT = {Priority.YELLOW.value.encode(), Priority.GREEN.value.encode()}
 
 
@@ -27,6 +28,8 @@ def is_other_page(headers: Headers) -> bool:
 
 
 def is_alarming_letter(headers: Headers) -> bool:
-    """Tell a dead letter that should have led to a page: given up by cases, or by the red pages' own group."""
+    """Tell a dead letter that may have led to a page, and that nothing else pages for.
+
+    Given up by cases, by the red pages' own group, or by triage in the routine lane: an emergency that it gives up has its timer."""
     group = header(headers, "dlq_group") or b""
-    return group.startswith(b"cases.") or group == RED_GROUP.encode()
+    return group.startswith(b"cases.") or group in _NOBODY_ELSE_PAGES

@@ -20,7 +20,7 @@ from services.notify.metrics import ALARMS_REFUSED, NOTICES, UPLOAD_TO_HANDED_OV
 from services.notify.notice import Failed, Notice, Outcome, Sent, Unknown, delivery
 from services.notify.text import page_text, page_title
 from services.runtime.errors import Away, GreenchannelError
-from services.runtime.reader import Message
+from services.runtime.settling import Message
 
 REMEMBERS = 10_000
 

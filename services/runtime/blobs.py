@@ -7,8 +7,9 @@ import asyncio
 import hashlib
 import os
 import tempfile
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -20,6 +21,10 @@ from contracts.vocabulary import Blob
 from services.runtime.errors import Away, BlobDamaged, BlobMissing
 
 MARK = ".greenchannel-blobs"  # where it is missing, the folder is not mounted: the blobs are away, not gone
+ANSWERS_WITHIN_S = 15.0  # a store that says nothing is away
+
+
+T = TypeVar("T")
 
 
 class Blobs(Protocol):
@@ -64,30 +69,44 @@ def _checked(blob: Blob, content: bytes) -> bytes:
     return content
 
 
+async def _in_time(work: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            return await work
+    except TimeoutError as error:
+        raise Away("blobs", f"no answer within {ANSWERS_WITHIN_S:g} s") from error
+
+
 class FolderBlobs:
     def __init__(self, root: Path) -> None:
+        """Use a folder that bears the mark; one that is not there yet is made. An empty one may be a disk that is not mounted: it stays so."""
         self._root = root
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (root / MARK).touch(mode=0o600)
+        if not root.exists():
+            root.mkdir(mode=0o700, parents=True)
+            (root / MARK).touch(mode=0o600)
 
     async def put(self, folder: str, content: bytes, media_type: str) -> Blob:
-        return await asyncio.to_thread(self._put, folder, content, media_type)
+        return await _in_time(asyncio.to_thread(self._put, folder, content, media_type))
 
     async def get(self, blob: Blob) -> bytes:
-        return await asyncio.to_thread(self._get, blob)
+        return await _in_time(asyncio.to_thread(self._get, blob))
 
     async def note(self, name: str, content: bytes) -> bytes:
-        return await asyncio.to_thread(self._note, name, content)
+        return await _in_time(asyncio.to_thread(self._note, name, content))
 
     async def noted(self, name: str) -> bytes | None:
-        return await asyncio.to_thread(self._noted, name)
+        return await _in_time(asyncio.to_thread(self._noted, name))
 
     async def ready(self) -> None:
-        await asyncio.to_thread(self._must_be_there)
+        await _in_time(asyncio.to_thread(self._must_be_there))
 
     def _must_be_there(self) -> None:
-        if not (self._root / MARK).exists():
-            raise Away("blobs", "the folder is not there")
+        try:
+            (self._root / MARK).stat()
+        except FileNotFoundError:
+            raise Away("blobs", f"the folder has no {MARK}: mount it, or make that file if it is to be a new store") from None
+        except OSError as error:
+            raise Away("blobs", error.strerror or type(error).__name__) from error
 
     def _put(self, folder: str, content: bytes, media_type: str) -> Blob:
         blob = _claim(folder, content, media_type)
@@ -95,7 +114,8 @@ class FolderBlobs:
         self._must_be_there()
         try:
             if target.exists() and target.stat().st_size == blob.size_bytes:
-                return blob  # it came under this name by a rename, so it is whole
+                _fsync_folder(target.parent)  # it is whole, since it came by a rename; who renamed it may have died before this
+                return blob
             self._write(target, content).replace(target)
             _fsync_folder(target.parent)
         except OSError as error:
@@ -107,6 +127,7 @@ class FolderBlobs:
         self._must_be_there()
         try:
             if target.exists():
+                _fsync_folder(target.parent)
                 return target.read_bytes()
             unfinished = self._write(target, content)
             try:
@@ -177,15 +198,14 @@ class ObjectBlobs:
     async def put(self, folder: str, content: bytes, media_type: str) -> Blob:
         blob = _claim(folder, content, media_type)
         try:
-            await obstore.put_async(self._store, blob.dataref, content)
+            await _in_time(obstore.put_async(self._store, blob.dataref, content))
         except (ObjectStoreError, OSError) as error:
             raise Away("blobs", type(error).__name__) from error
         return blob
 
     async def get(self, blob: Blob) -> bytes:
         try:
-            answer = await obstore.get_async(self._store, blob.dataref)
-            return _checked(blob, bytes(await answer.bytes_async()))
+            return _checked(blob, await _in_time(self._bytes(blob.dataref)))
         except (NotFoundError, FileNotFoundError):
             raise BlobMissing(blob.dataref) from None
         except (ObjectStoreError, OSError) as error:
@@ -193,7 +213,7 @@ class ObjectBlobs:
 
     async def note(self, name: str, content: bytes) -> bytes:
         try:
-            await obstore.put_async(self._store, name, content, mode="create")
+            await _in_time(obstore.put_async(self._store, name, content, mode="create"))
         except AlreadyExistsError:
             there = await self.noted(name)
             if there is None:
@@ -205,8 +225,7 @@ class ObjectBlobs:
 
     async def noted(self, name: str) -> bytes | None:
         try:
-            answer = await obstore.get_async(self._store, name)
-            return bytes(await answer.bytes_async())
+            return await _in_time(self._bytes(name))
         except (NotFoundError, FileNotFoundError):
             return None
         except (ObjectStoreError, OSError) as error:
@@ -214,6 +233,10 @@ class ObjectBlobs:
 
     async def ready(self) -> None:
         try:
-            await obstore.list_with_delimiter_async(self._store)
+            await _in_time(obstore.list_with_delimiter_async(self._store))
         except (ObjectStoreError, OSError) as error:
             raise Away("blobs", type(error).__name__) from error
+
+    async def _bytes(self, name: str) -> bytes:
+        answer = await obstore.get_async(self._store, name)
+        return bytes(await answer.bytes_async())

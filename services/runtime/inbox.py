@@ -22,13 +22,16 @@ return begun
 """
 
 
+_PARDON = "if redis.call('GET', KEYS[1]) ~= 'handled' then redis.call('DEL', KEYS[1]) end"
+
+
 class Inbox:
     """What one consumer group has handled, by message id, in the bucket of the message's key. Raises Away."""
 
     def __init__(self, redis: Redis, group: str) -> None:
         self._redis = redis
         self._group = group
-        self._begin = redis.register_script(_BEGIN)
+        self._begin, self._pardon = redis.register_script(_BEGIN), redis.register_script(_PARDON)
         self._kept_ms = int(KEPT.total_seconds() * 1000)
 
     def _key(self, message_id: UUID | str, key: str) -> str:
@@ -40,9 +43,9 @@ class Inbox:
             return int(await self._begin(keys=[self._key(message_id, key)], args=[self._kept_ms]))
 
     async def pardon(self, message_id: UUID | str, key: str) -> None:
-        """Forget the beginnings: what failed was not the message."""
+        """Forget the beginnings: what failed was not the message. What another has handled meanwhile stays handled."""
         with reaching_redis():
-            await self._redis.delete(self._key(message_id, key))
+            await self._pardon(keys=[self._key(message_id, key)])
 
     async def handled(self, message_id: UUID | str, key: str) -> None:
         with reaching_redis():

@@ -63,9 +63,11 @@ class Producer:
                 )
                 try:
                     await producer.start()
-                except (KafkaError, OSError) as error:
+                except BaseException as error:
                     await self._discard(producer)
-                    raise Away("kafka", type(error).__name__) from error
+                    if isinstance(error, KafkaError | OSError):
+                        raise Away("kafka", type(error).__name__) from error
+                    raise
                 self._producer = producer
             return self._producer
 
@@ -87,7 +89,16 @@ class Producer:
         key = records[0].key.encode()
         if any(record.key != records[0].key for record in records):
             raise ValueError("one batch, one key")
-        producer = await self._open()
+        try:
+            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
+                await self._send(await self._open(), name, key, records)
+        except TimeoutError as error:
+            log.warning("kafka did not answer", topic=name)
+            if self._producer is not None:
+                await self._discard(self._producer)
+            raise Away("kafka", f"no acknowledgement within {ACKNOWLEDGED_WITHIN_S:g} s") from error
+
+    async def _send(self, producer: AIOKafkaProducer, name: str, key: bytes, records: Sequence[Record]) -> None:
         batch = producer.create_batch()
         for record in records:
             if batch.append(key=key, value=record.value, timestamp=None, headers=list(record.headers)) is None:
@@ -97,10 +108,10 @@ class Producer:
             partitions = sorted(await producer.partitions_for(name))
             partition = partitions[(murmur2(key) & 0x7FFFFFFF) % len(partitions)]
             future = await producer.send_batch(batch, name, partition=partition)
-            await asyncio.wait_for(asyncio.shield(future), ACKNOWLEDGED_WITHIN_S)
+            await asyncio.shield(future)  # who asked may leave; what is under way is not torn
         except MessageSizeTooLargeError as error:
             raise RecordTooLarge(name, sum(len(each.value) for each in records)) from error
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError) as error:
             log.warning("kafka did not take a batch", topic=name, error=type(error).__name__)
             await self._discard(producer)
             raise Away("kafka", type(error).__name__) from error

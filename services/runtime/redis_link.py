@@ -4,17 +4,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 
 from services.runtime.errors import Away
 
 # It answers, and cannot take a write or has not read its data yet: time heals these, asking otherwise does not.
-AWAY_ANSWERS = ("MISCONF", "OOM", "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY")
+AWAY_ERRORS = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.ClusterDownError,
+    exceptions.MasterDownError,
+    exceptions.TryAgainError,
+    OSError,
+)
+AWAY_ANSWERS = ("MISCONF", "NOREPLICAS", "BUSY", "LOADING")  # those for which the library has no class
+CONNECTIONS = 64
 
 
 def connect(url: str) -> Redis:
-    """Return a client; it connects when it is first used. An answer that takes 5 s is no answer."""
-    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
+    """Return a client; it connects when it is first used. An answer that takes 5 s is no answer; who finds no free connection waits for one."""
+    pool = BlockingConnectionPool.from_url(
+        url, max_connections=CONNECTIONS, timeout=20, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15
+    )
+    return Redis.from_pool(pool)
 
 
 @contextmanager
@@ -22,7 +36,7 @@ def reaching_redis() -> Iterator[None]:
     """Turn what says that Redis cannot serve just now into Away; a wrong command stays what it is."""
     try:
         yield
-    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
+    except AWAY_ERRORS as error:
         raise Away("redis", type(error).__name__) from error
     except exceptions.ResponseError as error:
         if str(error).startswith(AWAY_ANSWERS):

@@ -104,6 +104,8 @@ async def run(plans: Sequence[Plan], settings: Settings, on_listening: Callable[
     log.info("stopping")
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
+    for reader in readers:
+        reader.handing_on = True  # what is in hand is brought to its end, and committed
     if readers and state.started:
         await broker.stop()
     for service in services:

@@ -17,8 +17,9 @@ from contracts.vocabulary import Blob, Lane, Priority, Sex
 from services.runtime.archive import BadArchive, unpack
 from services.runtime.errors import BlobDamaged, BlobMissing
 from services.runtime.inbox import Inbox
-from services.runtime.reader import Message, Reader
+from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
+from services.runtime.settling import Message
 from services.triage import words
 from services.triage.nursery import Limits
 from services.triage.reading import not_evaluable, read, warm_up
@@ -27,7 +28,7 @@ from services.triage.workers import WorkerLost, Workers
 
 WRITES = (topics.ASSESSMENTS_EMERGENCY, topics.ASSESSMENTS_ROUTINE)
 WORKERS = {Lane.EMERGENCY: 2, Lane.ROUTINE: 1}
-AT_ONCE = {Lane.EMERGENCY: 16, Lane.ROUTINE: 2}  # more than workers: blobs are fetched and stored while others are read
+AT_ONCE = {Lane.EMERGENCY: 8, Lane.ROUTINE: 2}  # more than workers: blobs are fetched and stored while others are read
 
 log = get_logger()
 _facts = TypeAdapter(tuple[int | None, Sex | None])

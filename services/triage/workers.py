@@ -51,7 +51,18 @@ class Workers:
             self._free.put_nowait(None)  # hired when it is first needed
 
     async def do(self, task: Mapping[str, object], body: bytes) -> tuple[dict[str, object], bytes]:
-        """Return the worker's answer; WorkerLost where there is none, Away where no worker can be had."""
+        """Return the worker's answer; WorkerLost where there is none, Away where no worker can be had.
+
+        A worker that dies may have been killed for another's sake: only the task that kills two is lost."""
+        try:
+            return await self._do_once(task, body)
+        except WorkerLost as lost:
+            if lost.why != "died":
+                raise
+            log.warning("worker died; the task is given to another")
+        return await self._do_once(task, body)
+
+    async def _do_once(self, task: Mapping[str, object], body: bytes) -> tuple[dict[str, object], bytes]:
         line = await self._free.get()
         kept: _Line | None = None
         try:

@@ -9,13 +9,13 @@ import pytest_asyncio
 
 from contracts.envelope import seal
 from contracts.ids import EventId, UploadId, case_id, event_id
-from contracts.vocabulary import Priority
+from contracts.vocabulary import Lane, Priority
 from services.cases.decide import Heard, Told, decide
 from services.cases.evolve import evolve
 from services.cases.redis_store import Entry, RedisStore, Route, entry
 from services.cases.state import Case, Phase
 from services.cases.timers import timers
-from services.runtime.buckets import bucket_of
+from services.runtime.buckets import bucket_of, prefix
 from services.runtime.redis_link import connect
 from tests.conftest import Stack
 from tests.unit.cases.case_world import DIRECTORY, acknowledge, assessed, uploaded
@@ -29,6 +29,7 @@ class Patient:
         self.upload = UploadId(uuid4())
         self.key = str(uuid4())
         self.case = case_id(self.upload)
+        self.heard_before = timedelta(0)
 
     def route(self, told: Told) -> Route:
         if hasattr(told, "upload_id"):
@@ -37,7 +38,7 @@ class Patient:
 
     def decided(self, before: Case, message: EventId, told: Told) -> tuple[Case, Entry]:
         after = before
-        events = decide(before, Heard(message, datetime.now(UTC), told), DIRECTORY)
+        events = decide(before, Heard(message, datetime.now(UTC) - self.heard_before, told), DIRECTORY)
         for event in events:
             after = evolve(after, event)
         record = seal(
@@ -98,7 +99,7 @@ async def test_a_message_that_was_heard_is_known_and_changes_nothing(patient: Pa
 
 async def test_of_two_that_decide_at_once_the_slower_decides_again_and_both_are_kept(patient: Patient):
     await patient.hear(patient.red())
-    second = assessed(Priority.RED, UploadId(uuid4()))
+    second = assessed(Priority.GREEN, UploadId(uuid4()))
     await asyncio.gather(patient.hear(replace_case(acknowledge(), patient.case)), patient.hear(second))
     loaded = await patient.store.load(EventId(uuid4()), Route(patient_key=patient.key, case_id=patient.case))
     assert loaded.case.owner == "ann"
@@ -152,6 +153,7 @@ async def test_a_timer_is_claimed_once_when_due_and_not_before(patient: Patient)
     await patient.hear(patient.received(datetime.now(UTC)))
     assert await patient.store.claim() == []
     overdue = Patient(patient.store)
+    overdue.heard_before = timedelta(minutes=2)
     await overdue.hear(overdue.received(datetime.now(UTC) - timedelta(minutes=2)))
     claims = await asyncio.gather(patient.store.claim(), patient.store.claim())
     due = [timer for claimed in claims for bucket in claimed for timer in bucket.due]
@@ -159,15 +161,33 @@ async def test_a_timer_is_claimed_once_when_due_and_not_before(patient: Patient)
 
 
 async def test_a_timer_whose_reason_is_gone_is_gone(patient: Patient):
+    patient.heard_before = timedelta(minutes=2)
     await patient.hear(patient.received(datetime.now(UTC) - timedelta(minutes=2)))
     await patient.hear(assessed(Priority.GREEN, patient.upload))
     assert not [bucket for bucket in await patient.store.claim() if bucket.due]
 
 
 async def test_a_claimed_bucket_gives_the_case_and_its_timers_back(patient: Patient):
+    patient.heard_before = timedelta(minutes=2)
     after = await patient.hear(patient.received(datetime.now(UTC) - timedelta(minutes=2)))
     found, outbox = await patient.store.case_in(bucket_of(patient.key), patient.case)
     assert found == after
     assert found is not None
     assert set(timers(found)) == {f"unread/{patient.upload}"}
     assert len(outbox) == 1
+
+
+async def test_an_upload_whose_case_is_out_of_mind_counts_as_heard(patient: Patient, stack: Stack):
+    await patient.hear(assessed(Priority.GREEN, patient.upload, lane=Lane.ROUTINE))
+    redis = connect(stack.redis)
+    await redis.delete(f"{prefix(patient.key)}:case:{patient.case}", f"{prefix(patient.key)}:handled:{patient.case}")  # as after eight days
+    await redis.aclose()
+    assert (await patient.store.load(EventId(uuid4()), patient.route(patient.red()))).handled
+
+
+async def test_a_timer_of_a_clock_that_runs_ahead_is_due_within_a_minute(patient: Patient, stack: Stack):
+    await patient.hear(patient.received(datetime.now(UTC) + timedelta(days=1)))
+    redis = connect(stack.redis)
+    [(_, due_ms)] = await redis.zrange(f"{prefix(patient.key)}:due", 0, -1, withscores=True)
+    await redis.aclose()
+    assert due_ms / 1000 <= datetime.now(UTC).timestamp() + 61

@@ -223,7 +223,8 @@ async def test_a_list_is_paged_newest_first_without_a_gap_or_a_repeat(stack, tmp
     ids = [each["case_id"] for each in found]
     assert len(ids) == len(set(ids))
     assert set(ids[:6]) == {str(story.case) for story in stories}
-    assert [each["opened_at"] for each in found] == sorted((each["opened_at"] for each in found), reverse=True)
+    opened_ms = [int(datetime.fromisoformat(each["opened_at"]).timestamp() * 1000) for each in found]
+    assert opened_ms == sorted(opened_ms, reverse=True)
 
 
 async def test_what_is_old_is_forgotten_and_of_endless_pages_the_newest_stay(stack):

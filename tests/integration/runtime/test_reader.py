@@ -1,104 +1,23 @@
 """The reader on a real broker: what is not handled comes again, what cannot be handled is kept apart, what is away is waited for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from faststream.kafka import KafkaBroker
 
 from contracts.commands import Acknowledge
-from contracts.envelope import Record, seal
-from contracts.ids import CaseId, UploadId, event_id
 from contracts.topics import Topic
+from services.runtime import settling
 from services.runtime.errors import Away
 from services.runtime.inbox import Inbox
 from services.runtime.producer import Producer
-from services.runtime.reader import DEAD_LETTERS_IN_A_ROW, Message, Reader, subscribe
-from services.runtime.redis_link import connect
+from services.runtime.settling import DEAD_LETTERS_IN_A_ROW
 from tests.conftest import Stack
-
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-SOON_S = 20
-
-
-def command(number: int, key: str = "patient") -> Record:
-    cause = uuid4()
-    case = CaseId(UUID(int=number))
-    return seal(
-        Acknowledge(case_id=case, at=NOW, by="ann"),
-        event_id=event_id(cause, "Acknowledge"),
-        source="test",
-        subject=case,
-        key=key,
-        time=NOW,
-        recorded=NOW,
-        correlation=UploadId(case),
-        causation=cause,
-    )
-
-
-def number_of(message: Message) -> int:
-    assert isinstance(message.event, Acknowledge)
-    return message.event.case_id.int
-
-
-class Bench:
-    """A topic of its own with its dead letters, and what is needed to write and read them."""
-
-    def __init__(self, stack: Stack, topic: Topic, producer: Producer) -> None:
-        self.stack, self.topic, self.producer = stack, topic, producer
-        self.group = f"group-{topic.name}"
-        self.redis = connect(stack.redis)
-
-    async def send(self, *records: Record) -> None:
-        for record in records:
-            await self.producer.publish(self.topic, [record])
-
-    @asynccontextmanager
-    async def read(self, handle: Callable[[Message], Awaitable[None]], instance: str = "0", **options: int) -> AsyncIterator[Reader]:
-        reader = Reader(self.topic, self.group, handle, inbox=Inbox(self.redis, self.group), dead_letters=self.producer, **options)
-        broker = KafkaBroker(self.stack.kafka, consumer_only=True, allow_auto_create_topics=False, logger=None, graceful_timeout=5)
-        subscribe(broker, reader, instance=instance)
-        await broker.start()
-        try:
-            yield reader
-        finally:
-            await broker.stop()
-
-    async def committed(self) -> int:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.stack.kafka)
-        await admin.start()
-        try:
-            offsets = await admin.list_consumer_group_offsets(self.group)
-            return sum(offset.offset for partition, offset in offsets.items() if partition.topic == self.topic.name)
-        finally:
-            await admin.close()
-
-    async def group_state(self) -> str:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.stack.kafka)
-        await admin.start()
-        try:
-            (response,) = await admin.describe_consumer_groups([self.group])
-            return str(response.groups[0][2])
-        finally:
-            await admin.close()
-
-    async def dead_letters(self, count: int) -> list[dict[str, str]]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.stack.kafka, auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            consumer.assign([TopicPartition(self.topic.dead_letters, 0)])
-            async with asyncio.timeout(SOON_S):
-                letters = [await consumer.getone() for _ in range(count)]
-            return [{name: value.decode(errors="replace") for name, value in letter.headers} for letter in letters]
-        finally:
-            await consumer.stop()
+from tests.integration.runtime.reader_bench import Bench, Heard, command, until
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -113,33 +32,6 @@ async def bench(stack: Stack) -> AsyncIterator[Bench]:
     yield bench
     await producer.stop()
     await bench.redis.aclose()
-
-
-class Heard:
-    """A handler that keeps what it heard and does with each message what the test says."""
-
-    def __init__(self, act: Callable[[int, int], Awaitable[None]] | None = None) -> None:
-        self.numbers: list[int] = []
-        self._act = act
-        self._changed = asyncio.Condition()
-
-    async def __call__(self, message: Message) -> None:
-        number = number_of(message)
-        async with self._changed:
-            self.numbers.append(number)
-            self._changed.notify_all()
-        if self._act is not None:
-            await self._act(number, self.numbers.count(number))
-
-    async def until(self, enough: Callable[[Sequence[int]], bool]) -> None:
-        async with asyncio.timeout(SOON_S), self._changed:
-            await self._changed.wait_for(lambda: enough(self.numbers))
-
-
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not await true():
-            await asyncio.sleep(0.05)
 
 
 async def test_a_message_that_fails_is_attempted_again_and_the_rest_is_not_lost(bench: Bench):
@@ -208,7 +100,7 @@ async def test_a_message_that_ends_its_process_each_time_is_given_up(bench: Benc
 async def test_bytes_that_are_no_event_are_kept_apart_and_the_next_message_is_handled(bench: Bench):
     rubbish = AIOKafkaProducer(bootstrap_servers=bench.stack.kafka)
     await rubbish.start()
-    for value, headers in ((b"0", []), (b"\xff\xfe", [("ce_id", b"\xff")]), (None, [("ce_type", b"Acknowledge")])):
+    for value, headers in ((b"0", []), (b"\xff\xfe", [("ce_id", b"\xff")]), (None, [("ce_type", b"Acknowledge"), ("ce_id", None)])):
         await rubbish.send_and_wait(bench.topic.name, value, key=b"patient", headers=headers)
     await rubbish.stop()
     await bench.send(command(7))
@@ -220,19 +112,105 @@ async def test_bytes_that_are_no_event_are_kept_apart_and_the_next_message_is_ha
     assert heard.numbers == [7]
 
 
-async def test_when_everything_goes_to_the_dead_letters_the_reader_stops_and_says_so(bench: Bench):
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_when_everything_goes_to_the_dead_letters_the_reader_stops_and_the_rest_stays(bench: Bench, in_order: bool):
     async def fail(_: int, __: int) -> None:
         raise RuntimeError
 
-    many = DEAD_LETTERS_IN_A_ROW + 10
+    many, at_once = 3 * DEAD_LETTERS_IN_A_ROW, 8
     await bench.send(*(command(number, key=f"patient-{number}") for number in range(many)))
-    async with bench.read(Heard(fail), at_once=64) as reader:
+    async with bench.read(Heard(fail), at_once=at_once, in_order=in_order) as reader:
         await bench.dead_letters(DEAD_LETTERS_IN_A_ROW)
 
         async def stopped() -> bool:
             return reader.stopped
 
         await until(stopped)
+    letters = await bench.count_dead_letters()
+    assert DEAD_LETTERS_IN_A_ROW <= letters < DEAD_LETTERS_IN_A_ROW + at_once
+    well = Heard()
+    async with bench.read(well):
+        await well.until(lambda numbers: len(set(numbers)) >= many - letters)
+
+
+async def test_one_patients_messages_do_not_stop_a_reader_that_serves_all(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(settling, "BETWEEN_ATTEMPTS_S", (0.01, 0.01))
+
+    async def fail_one(number: int, _: int) -> None:
+        if number < 2 * DEAD_LETTERS_IN_A_ROW:
+            raise RuntimeError
+
+    sick = [command(number, key="sick") for number in range(DEAD_LETTERS_IN_A_ROW + 5)]
+    await bench.send(*sick, command(99, key="well"))
+    heard = Heard(fail_one)
+    async with bench.read(heard, at_once=1) as reader:
+        await heard.until(lambda numbers: 99 in numbers)
+        assert not reader.stopped
+
+
+async def test_what_fell_with_the_inbox_away_is_not_held_against_the_message(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """Redis goes away in the middle of a handler, three times: neither the handled nor the unhandled message is given up."""
+    monkeypatch.setattr(settling, "wait_s", lambda _: 0.01)
+    falls = iter([True, True, True, False])
+
+    async def away_in_between(_: int, __: int) -> None:
+        if next(falls, False):
+            raise Away("kafka", "test")
+
+    real_pardon, real_handled, broken = Inbox.pardon, Inbox.handled, {"pardon": 3, "handled": 3}
+
+    def breaking(name: str, real: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def call(self: Inbox, *words: str) -> None:
+            if broken[name]:
+                broken[name] -= 1
+                raise Away("redis", "test")
+            await real(self, *words)
+
+        return call
+
+    monkeypatch.setattr(Inbox, "pardon", breaking("pardon", real_pardon))
+    monkeypatch.setattr(Inbox, "handled", breaking("handled", real_handled))
+    await bench.send(command(0))
+    heard = Heard(away_in_between)
+    async with bench.read(heard):
+        await until(lambda: _is(bench.committed, 1))
+    assert heard.numbers == [0, 0, 0, 0]
+    assert await bench.count_dead_letters() == 0
+
+
+async def test_a_stop_in_the_middle_is_not_an_attempt(bench: Bench):
+    await bench.send(command(0))
+    for _ in range(4):
+        running = asyncio.Event()
+
+        async def hold(_: int, __: int, running: asyncio.Event = running) -> None:
+            running.set()
+            await asyncio.Event().wait()
+
+        async with bench.read(Heard(hold)):
+            await running.wait()
+    again = Heard()
+    async with bench.read(again):
+        await again.until(lambda numbers: numbers == [0])
+
+
+async def test_under_a_steady_flow_what_is_settled_is_committed(bench: Bench):
+    async def hold_first(number: int, _: int) -> None:
+        if number == 0:
+            await asyncio.Event().wait()
+
+    await bench.send(command(0, "slow"))
+    heard = Heard(hold_first)
+    async with bench.read(heard, in_order=False):
+        for number in range(1, 40):
+            await bench.send(command(number, f"patient-{number}"))
+        await heard.until(lambda numbers: len(numbers) == 40)
+
+        async def most_are_committed() -> bool:
+            await bench.send(command(100, "tick"))  # the flow goes on
+            return await bench.committed() >= 20
+
+        await until(most_are_committed)
 
 
 async def test_messages_of_one_patient_keep_their_order_while_others_pass(bench: Bench):

@@ -76,6 +76,15 @@ async def test_one_that_hangs_holds_up_nobody_while_another_worker_is_free():
             await hanging
 
 
+async def test_a_worker_that_is_killed_for_anothers_sake_costs_no_patient_the_verdict():
+    async with hired() as workers:
+        told, _ = await workers.do({"do": "echo"}, b"")
+        os.kill(told["pid"], signal.SIGKILL)
+        again, content = await workers.do({"do": "echo"}, b"infarction")
+    assert content == b"infarction"
+    assert again["pid"] != told["pid"]
+
+
 async def test_one_worker_serves_many_tasks():
     async with hired() as workers:
         pids = {(await workers.do({"do": "echo"}, b""))[0]["pid"] for _ in range(5)}

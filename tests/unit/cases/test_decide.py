@@ -193,3 +193,52 @@ def test_the_upload_of_a_timer_is_the_one_that_the_page_names():
     paged = [event for event in world.wait(MINUTE) if isinstance(event, PageRequested)]
     assert {event.upload_id for event in paged} == {SECOND}
     assert FIRST not in {event.upload_id for event in paged}
+
+
+def test_a_new_red_of_a_patient_whose_case_was_acknowledged_pages_again():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    world.hear(acknowledge())
+    events = world.hear(assessed(Priority.RED, SECOND))
+    assert kinds(events) == ["UploadAssessed", "CaseRaised", "PageRequested", "PageRequested", "ClinicAnswered"]
+    assert (world.case.phase, world.case.owner) == (Phase.OPENED, None)
+
+
+def test_what_cannot_be_read_pages_again_in_an_acknowledged_case_and_never_lowers_a_red():
+    for second in (assessed(Priority.NOT_EVALUABLE, SECOND), uploaded(SECOND)):
+        world = World()
+        world.hear(assessed(Priority.RED))
+        world.hear(acknowledge())
+        events = world.hear(second) + world.wait(MINUTE)
+        assert {page[2] for page in pages(events)} == {Priority.RED}
+        assert world.case.headline != "Anterior STEMI"
+        world.hear(assessed(Priority.GREEN, SECOND))
+        assert world.case.is_open
+
+
+def test_the_late_assessment_of_an_unread_upload_that_was_acknowledged_pages_only_if_it_is_worse():
+    world = World()
+    world.hear(uploaded())
+    world.wait(MINUTE)
+    world.hear(acknowledge())
+    assert pages(world.hear(assessed(Priority.NOT_EVALUABLE))) == []
+    assert world.case.phase is Phase.ACKNOWLEDGED
+
+
+def test_neither_a_check_up_nor_an_older_recording_settles_what_could_not_be_read():
+    for answer in (
+        assessed(Priority.GREEN, SECOND, lane=Lane.ROUTINE, at=T0 + MINUTE),
+        assessed(Priority.GREEN, SECOND, at=T0 - MINUTE),
+    ):
+        world = World()
+        world.hear(assessed(Priority.NOT_EVALUABLE))
+        assert "CaseSettled" not in kinds(world.hear(answer))
+        assert pages(world.wait(MINUTE))
+
+
+def test_an_upload_that_is_heard_of_late_still_gets_time_to_be_read():
+    world = World()
+    world.now = T0 + 5 * MINUTE  # sent again after an outage: received long ago, and heard of only now
+    world.hear(uploaded())
+    assert world.wait(timedelta(seconds=14)) == []
+    assert "AssessmentMissed" in kinds(world.wait(timedelta(seconds=1)))

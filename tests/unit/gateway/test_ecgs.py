@@ -35,9 +35,14 @@ def as_problem(answer: httpx.Response, status: int) -> dict[str, object]:
     return told
 
 
-async def test_a_202_means_that_the_bytes_the_note_and_the_event_are_there(tmp_path: Path) -> None:
+@pytest.fixture
+def blobs_folder(tmp_path: Path) -> Path:
+    return tmp_path / "blobs"
+
+
+async def test_a_202_means_that_the_bytes_the_note_and_the_event_are_there(blobs_folder: Path) -> None:
     log = Log()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         answer = await clinic.post("/v1/ecgs", content=ECG, params={"age": "63", "sex": "M", "sent_at": "2026-03-01T12:00:00Z"})
     assert answer.status_code == 202
     told = answer.json()
@@ -47,8 +52,8 @@ async def test_a_202_means_that_the_bytes_the_note_and_the_event_are_there(tmp_p
     assert (str(event.upload_id), event.clinic_id, event.age_y, event.sex, event.lane) == (told["upload_id"], "township", 63, "M", Lane.EMERGENCY)
     assert event.sent_at is not None
     assert event.clock_skew_s == (event.at - event.sent_at).total_seconds()
-    assert await FolderBlobs(tmp_path).get(event.recording) == ECG
-    assert stored(tmp_path) == sorted([event.recording.dataref, f"uploads/{told['upload_id'][:2]}/{told['upload_id']}"])
+    assert await FolderBlobs(blobs_folder).get(event.recording) == ECG
+    assert stored(blobs_folder) == sorted([event.recording.dataref, f"uploads/{told['upload_id'][:2]}/{told['upload_id']}"])
     ((topic, record),) = log.records
     envelope = open_envelope(record.headers)
     assert topic is INTAKE_EMERGENCY
@@ -60,25 +65,25 @@ async def test_a_202_means_that_the_bytes_the_note_and_the_event_are_there(tmp_p
     )
 
 
-async def test_files_of_a_form_are_one_recording_and_keep_their_names(tmp_path: Path) -> None:
+async def test_files_of_a_form_are_one_recording_and_keep_their_names(blobs_folder: Path) -> None:
     log = Log()
     parts = [
         ("files", ("ecg\\7.hea", b"7 1 500\n7.dat 16\n")),
         ("files", ("C:/ecg/7.dat", b"\x01\x00" * 2_000_000)),
     ]  # more than a form keeps in memory by itself
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         answer = await clinic.post("/v1/ecgs", files=parts, data={"age": "50", "complaint": "胸痛"})
     assert answer.status_code == 202
     (event,) = log.events()
     assert (event.age_y, event.complaint, event.recording.media_type) == (50, "chest_pain", SEVERAL_FILES)
-    files = unpack(await FolderBlobs(tmp_path).get(event.recording), SEVERAL_FILES)
+    files = unpack(await FolderBlobs(blobs_folder).get(event.recording), SEVERAL_FILES)
     assert [(file.name, len(file.content)) for file in files] == [("7.dat", 4_000_000), ("7.hea", 17)]
 
 
-async def test_the_same_sent_twenty_times_at_once_is_one_event_and_one_answer(tmp_path: Path) -> None:
+async def test_the_same_sent_twenty_times_at_once_is_one_event_and_one_answer(blobs_folder: Path) -> None:
     log = Log()
     log.open.clear()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         sending = [asyncio.create_task(clinic.post("/v1/ecgs", content=ECG)) for _ in range(20)]
         asyncio.get_running_loop().call_later(0.2, log.open.set)
         answers = await asyncio.gather(*sending)
@@ -88,19 +93,19 @@ async def test_the_same_sent_twenty_times_at_once_is_one_event_and_one_answer(tm
     assert len(log.records) == 1
 
 
-async def test_a_repeat_after_a_restart_is_the_same_event_to_the_byte(tmp_path: Path) -> None:
+async def test_a_repeat_after_a_restart_is_the_same_event_to_the_byte(blobs_folder: Path) -> None:
     log = Log()
     answers = []
     for sent_at in ("2026-03-01T12:00:00Z", "2026-03-01T12:00:09Z"):
-        async with gateway(tmp_path, log) as clinic:
+        async with gateway(blobs_folder, log) as clinic:
             answers.append(await clinic.post("/v1/ecgs", content=ECG, params={"sent_at": sent_at}))
     assert answers[0].json() == answers[1].json()
     assert log.records[0] == log.records[1]
 
 
-async def test_other_facts_or_another_lane_make_another_upload_of_the_same_patient(tmp_path: Path) -> None:
+async def test_other_facts_or_another_lane_make_another_upload_of_the_same_patient(blobs_folder: Path) -> None:
     log = Log()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         for params in ({}, {"age": "50"}, {"lane": "routine"}):
             assert (await clinic.post("/v1/ecgs", content=ECG, params=params)).status_code == 202
     assert len({event.upload_id for event in log.all_events()}) == 3
@@ -108,10 +113,10 @@ async def test_other_facts_or_another_lane_make_another_upload_of_the_same_patie
     assert [event.lane for event in log.events(INTAKE_ROUTINE)] == [Lane.ROUTINE]
 
 
-async def test_an_emergency_is_taken_whatever_its_facts_and_says_which_are_unknown(tmp_path: Path) -> None:
+async def test_an_emergency_is_taken_whatever_its_facts_and_says_which_are_unknown(blobs_folder: Path) -> None:
     log = Log()
     bad = {"age": "212", "sex": "?", "complaint": "Wang hurts", "sent_at": "now", "follows": "that one", "patient": "0"}
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         answer = await clinic.post("/v1/ecgs", content=ECG, params=bad)
     assert answer.status_code == 202
     assert set(answer.json()["unknown_facts"]) == set(bad)
@@ -119,16 +124,16 @@ async def test_an_emergency_is_taken_whatever_its_facts_and_says_which_are_unkno
     assert set(event.unknown_facts) == set(bad)
 
 
-async def test_a_routine_upload_with_facts_that_cannot_be_true_is_refused_and_told_what_can(tmp_path: Path) -> None:
+async def test_a_routine_upload_with_facts_that_cannot_be_true_is_refused_and_told_what_can(blobs_folder: Path) -> None:
     log = Log()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         bad = {"lane": "routine", "age": "212", "follows": "5f4a9f0e-8a70-5b51-9c1e-6d2f3b7c1a44", "complaint": "Wang hurts"}
         told = as_problem(await clinic.post("/v1/ecgs", content=ECG, params=bad), 422)
     assert told["unknown_facts"] == ["age", "complaint", "follows"]
     assert "0 to 125" in str(told["detail"])
     assert "Wang" not in json.dumps(told)
     assert "212" not in json.dumps(told)
-    assert (log.records, stored(tmp_path)) == ([], [])
+    assert (log.records, stored(blobs_folder)) == ([], [])
 
 
 async def chunks(size_bytes: int) -> AsyncIterator[bytes]:
@@ -160,46 +165,46 @@ async def chunks(size_bytes: int) -> AsyncIterator[bytes]:
         pytest.param(413, {"files": {"files": b"\0" * MAX_TOTAL_BYTES}}, id="too many bytes in a form"),
     ],
 )
-async def test_what_is_refused_is_a_problem_and_nothing_is_stored(tmp_path: Path, status: int, request_of: dict[str, object]) -> None:
+async def test_what_is_refused_is_a_problem_and_nothing_is_stored(blobs_folder: Path, status: int, request_of: dict[str, object]) -> None:
     log = Log()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         answer = await clinic.post("/v1/ecgs", **request_of)  # type: ignore[arg-type]
     as_problem(answer, status)
     assert (status == 401) == ("www-authenticate" in answer.headers)
-    assert (log.records, stored(tmp_path)) == ([], [])
+    assert (log.records, stored(blobs_folder)) == ([], [])
 
 
-async def test_a_body_of_unsaid_length_is_counted_while_it_comes(tmp_path: Path) -> None:
+async def test_a_body_of_unsaid_length_is_counted_while_it_comes(blobs_folder: Path) -> None:
     log = Log()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         as_problem(await clinic.post("/v1/ecgs", content=chunks(MAX_TOTAL_BYTES + 1)), 413)
-        assert stored(tmp_path) == []
+        assert stored(blobs_folder) == []
         assert (await clinic.post("/v1/ecgs", content=chunks(MAX_TOTAL_BYTES))).status_code == 202
 
 
-async def test_the_token_is_asked_before_a_byte_is_read(tmp_path: Path) -> None:
+async def test_the_token_is_asked_before_a_byte_is_read(blobs_folder: Path) -> None:
     asked: list[int] = []
 
     async def body() -> AsyncIterator[bytes]:
         asked.append(1)
         yield ECG
 
-    async with gateway(tmp_path, Log()) as clinic:
+    async with gateway(blobs_folder, Log()) as clinic:
         as_problem(await clinic.post("/v1/ecgs", content=body(), headers={"authorization": "Bearer nobody"}), 401)
     assert asked == []
 
 
-async def test_another_method_is_a_problem_that_says_which(tmp_path: Path) -> None:
-    async with gateway(tmp_path, Log()) as clinic:
+async def test_another_method_is_a_problem_that_says_which(blobs_folder: Path) -> None:
+    async with gateway(blobs_folder, Log()) as clinic:
         answer = await clinic.get("/v1/ecgs")
     as_problem(answer, 405)
     assert answer.headers["allow"] == "POST"
 
 
-async def test_a_number_becomes_the_same_key_for_its_clinic_and_is_nowhere_else(tmp_path: Path) -> None:
+async def test_a_number_becomes_the_same_key_for_its_clinic_and_is_nowhere_else(blobs_folder: Path) -> None:
     log, number, name = Log(), "ZY-20260301-77", "WANG_XIAOMING.xml"
     with capture_logs() as logs:
-        async with gateway(tmp_path, log) as clinic:
+        async with gateway(blobs_folder, log) as clinic:
             for params, token in (({}, TOKEN), ({"age": "70"}, TOKEN), ({}, OTHER_TOKEN), ({"age": "999", "sex": "M"}, TOKEN)):
                 answer = await clinic.post(
                     "/v1/ecgs", files={"files": (name, ECG)}, data={"patient": number} | params, headers={"authorization": f"Bearer {token}"}
@@ -214,16 +219,16 @@ async def test_a_number_becomes_the_same_key_for_its_clinic_and_is_nowhere_else(
         refused.text,
         str(logs),
         str(log.records),
-        *stored(tmp_path),
-        *(path.read_text() for path in (tmp_path / "uploads").rglob("*") if path.is_file()),
+        *stored(blobs_folder),
+        *(path.read_text() for path in (blobs_folder / "uploads").rglob("*") if path.is_file()),
     ]
     assert logs
     assert all(number not in text and "WANG" not in text for text in seen)
 
 
-async def test_a_repeat_that_follows_takes_the_patient_of_what_it_follows(tmp_path: Path) -> None:
+async def test_a_repeat_that_follows_takes_the_patient_of_what_it_follows(blobs_folder: Path) -> None:
     log = Log()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         first = (await clinic.post("/v1/ecgs", content=b"first")).json()["upload_id"]
         second = await clinic.post("/v1/ecgs", content=b"second", params={"follows": first, "patient": "A1"})
         third = await clinic.post("/v1/ecgs", content=b"third", params={"follows": second.json()["upload_id"], "patient": "B2"})
@@ -235,46 +240,46 @@ async def test_a_repeat_that_follows_takes_the_patient_of_what_it_follows(tmp_pa
     assert (of_third.patient_key, of_third.follows) == (patient_key(SECRET, "township", "B2"), None)
 
 
-async def test_what_another_clinic_or_nobody_sent_cannot_be_followed(tmp_path: Path) -> None:
+async def test_what_another_clinic_or_nobody_sent_cannot_be_followed(blobs_folder: Path) -> None:
     log = Log()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         first = (await clinic.post("/v1/ecgs", content=b"first", headers={"authorization": f"Bearer {OTHER_TOKEN}"})).json()["upload_id"]
         for follows in (first, "5f4a9f0e-8a70-5b51-9c1e-6d2f3b7c1a44"):
             assert (await clinic.post("/v1/ecgs", content=b"second", params={"follows": follows})).json()["unknown_facts"] == ["follows"]
     assert len({event.patient_key for event in log.events()}) == 2
 
 
-async def test_a_key_of_the_clinics_own_stands_for_one_upload(tmp_path: Path) -> None:
+async def test_a_key_of_the_clinics_own_stands_for_one_upload(blobs_folder: Path) -> None:
     log, key = Log(), {"idempotency-key": "cart-7/000123"}
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         first = await clinic.post("/v1/ecgs", content=ECG, headers=key)
         assert (await clinic.post("/v1/ecgs", content=ECG, headers=key)).json() == first.json()
-        before = stored(tmp_path)
+        before = stored(blobs_folder)
         as_problem(await clinic.post("/v1/ecgs", content=b"other", headers=key), 422)
-    async with gateway(tmp_path, log) as restarted:
+    async with gateway(blobs_folder, log) as restarted:
         as_problem(await restarted.post("/v1/ecgs", content=ECG, params={"age": "9"}, headers=key), 422)
         as_problem(await restarted.post("/v1/ecgs", content=b"other", headers=key), 422)
-        assert stored(tmp_path) == before
+        assert stored(blobs_folder) == before
         other = await restarted.post("/v1/ecgs", content=b"other", headers=key | {"authorization": f"Bearer {OTHER_TOKEN}"})
         assert other.json()["upload_id"] != first.json()["upload_id"]
 
 
-async def test_a_key_used_for_two_uploads_at_once_stands_for_one_of_them(tmp_path: Path) -> None:
+async def test_a_key_used_for_two_uploads_at_once_stands_for_one_of_them(blobs_folder: Path) -> None:
     log = Log()
     log.open.clear()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         sending = [asyncio.create_task(clinic.post("/v1/ecgs", content=b"%d" % n, headers={"idempotency-key": "one"})) for n in range(4)]
         asyncio.get_running_loop().call_later(0.2, log.open.set)
         answers = await asyncio.gather(*sending)
     assert sorted(answer.status_code for answer in answers) == [202, 422, 422, 422]
     assert len(log.records) == 1
-    assert len(stored(tmp_path)) == 2
+    assert len(stored(blobs_folder)) == 2
 
 
-async def test_what_kafka_does_not_acknowledge_is_not_accepted_and_is_once_it_is_back(tmp_path: Path) -> None:
+async def test_what_kafka_does_not_acknowledge_is_not_accepted_and_is_once_it_is_back(blobs_folder: Path) -> None:
     log = Log()
     log.away = True
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         answer = await clinic.post("/v1/ecgs", content=ECG)
         as_problem(answer, 503)
         assert answer.headers["retry-after"] == "2"
@@ -283,10 +288,10 @@ async def test_what_kafka_does_not_acknowledge_is_not_accepted_and_is_once_it_is
     assert len(log.records) == 1
 
 
-async def test_a_publication_that_is_late_is_not_cancelled_and_its_repeat_finds_it(tmp_path: Path) -> None:
+async def test_a_publication_that_is_late_is_not_cancelled_and_its_repeat_finds_it(blobs_folder: Path) -> None:
     log = Log()
     log.open.clear()
-    async with gateway(tmp_path, log, answered_within_s=0.1) as clinic:
+    async with gateway(blobs_folder, log, answered_within_s=0.1) as clinic:
         as_problem(await clinic.post("/v1/ecgs", content=ECG), 503)
         log.open.set()
         await log.heard.wait()  # with nobody asking any more
@@ -294,34 +299,34 @@ async def test_a_publication_that_is_late_is_not_cancelled_and_its_repeat_finds_
     assert len(log.records) == 1
 
 
-async def test_with_no_broker_there_the_answer_is_503(tmp_path: Path) -> None:
+async def test_with_no_broker_there_the_answer_is_503(blobs_folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: whoever connects is refused
         producer = Producer(f"127.0.0.1:{taken.getsockname()[1]}", "gateway-test", WRITES)
-        async with gateway(tmp_path, producer) as clinic:
+        async with gateway(blobs_folder, producer) as clinic:
             as_problem(await clinic.post("/v1/ecgs", content=ECG), 503)
         await producer.stop()
 
 
-async def test_with_the_blob_folder_gone_nothing_is_published_and_it_heals(tmp_path: Path) -> None:
-    log, blobs = Log(), tmp_path / "blobs"
-    async with gateway(blobs, log) as clinic:
-        blobs.rename(tmp_path / "elsewhere")
+async def test_with_the_blob_folder_gone_nothing_is_published_and_it_heals(blobs_folder: Path) -> None:
+    log, elsewhere = Log(), blobs_folder.with_name("elsewhere")
+    async with gateway(blobs_folder, log) as clinic:
+        blobs_folder.rename(elsewhere)
         as_problem(await clinic.post("/v1/ecgs", content=ECG), 503)
         assert log.records == []
-        (tmp_path / "elsewhere").rename(blobs)
-        assert (blobs / MARK).exists()
+        elsewhere.rename(blobs_folder)
+        assert (blobs_folder / MARK).exists()
         assert (await clinic.post("/v1/ecgs", content=ECG)).status_code == 202
 
 
-async def test_under_load_routine_is_refused_and_an_emergency_is_not(tmp_path: Path) -> None:
+async def test_under_load_routine_is_refused_and_an_emergency_is_not(blobs_folder: Path) -> None:
     log, arriving = Log(), asyncio.Event()
 
     async def slowly() -> AsyncIterator[bytes]:
         yield b"begin"
         await arriving.wait()
 
-    async with gateway(tmp_path, log, room=Room(emergency_bytes=96 * MIB, routine_bytes=33 * MIB)) as clinic:
+    async with gateway(blobs_folder, log, room=Room(emergency_bytes=96 * MIB, routine_bytes=33 * MIB)) as clinic:
         held = asyncio.create_task(clinic.post("/v1/ecgs", content=slowly()))  # of unsaid length: room for the largest
         also = asyncio.create_task(clinic.post("/v1/ecgs", content=slowly(), params={"age": "9"}))
         await asyncio.sleep(0)
@@ -335,13 +340,13 @@ async def test_under_load_routine_is_refused_and_an_emergency_is_not(tmp_path: P
         assert (await clinic.post("/v1/ecgs", content=ECG, params={"lane": "routine"})).status_code == 202
 
 
-async def test_a_damaged_note_refuses_no_emergency_that_follows_it_and_is_a_problem_that_quotes_nothing_for_its_own(tmp_path: Path) -> None:
+async def test_a_damaged_note_refuses_no_emergency_that_follows_it_and_is_a_problem_that_quotes_nothing_for_its_own(blobs_folder: Path) -> None:
     log = Log()
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         first = (await clinic.post("/v1/ecgs", content=ECG)).json()["upload_id"]
-    (tmp_path / "uploads" / first[:2] / first).write_text("damaged by Wang")
+    (blobs_folder / "uploads" / first[:2] / first).write_text("damaged by Wang")
     with capture_logs() as logs:
-        async with gateway(tmp_path, log) as restarted:
+        async with gateway(blobs_folder, log) as restarted:
             following = await restarted.post("/v1/ecgs", content=b"repeat", params={"follows": first})
             told = as_problem(await restarted.post("/v1/ecgs", content=ECG), 500)
     assert (following.status_code, following.json()["unknown_facts"]) == (202, ["follows"])
@@ -349,18 +354,18 @@ async def test_a_damaged_note_refuses_no_emergency_that_follows_it_and_is_a_prob
     assert {"note damaged", "upload failed"} <= {entry["event"] for entry in logs}
 
 
-async def test_a_recording_of_the_field_arrives_as_it_is(tmp_path: Path, recordings: Path) -> None:
+async def test_a_recording_of_the_field_arrives_as_it_is(blobs_folder: Path, recordings: Path) -> None:
     log = Log()
     philips = (recordings / "vendor/philips-1.03/129DYNRG.XML").read_bytes()
     wfdb = [recordings / "ludb/1.hea", recordings / "ludb/1.dat"]
-    async with gateway(tmp_path, log) as clinic:
+    async with gateway(blobs_folder, log) as clinic:
         assert (await clinic.post("/v1/ecgs", content=philips, headers={"content-type": "text/xml"})).status_code == 202
         assert (await clinic.post("/v1/ecgs", files=[("files", (path.name, path.read_bytes())) for path in wfdb])).status_code == 202
-    blobs = [await FolderBlobs(tmp_path).get(event.recording) for event in log.events()]
+    blobs = [await FolderBlobs(blobs_folder).get(event.recording) for event in log.events()]
     assert blobs == [philips, pack([UploadedFile(path.name, path.read_bytes()) for path in wfdb])[0]]
 
 
-async def test_openapi_names_each_fact_and_the_bearer(tmp_path: Path) -> None:
-    post = app_of(tmp_path, Log()).openapi()["paths"]["/v1/ecgs"]["post"]
+async def test_openapi_names_each_fact_and_the_bearer(blobs_folder: Path) -> None:
+    post = app_of(blobs_folder, Log()).openapi()["paths"]["/v1/ecgs"]["post"]
     assert {each["name"] for each in post["parameters"]} == {"clinic", "Idempotency-Key", *ALLOWED}
     assert post["security"] == [{"bearer": []}]

@@ -14,7 +14,7 @@ from services.notify.dead_letters import TOPICS, read_letter
 from services.notify.handing_over import Alarms, Pages, StandingAlarmRefused
 from services.notify.notice import Failed, Notice, Outcome, Sent, Unknown
 from services.runtime.errors import Away
-from services.runtime.reader import Message
+from services.runtime.settling import Message
 from tests.unit.notify.pages import T0, directory, page, sealed
 
 

@@ -45,9 +45,9 @@ async def test_the_first_note_of_a_name_stands(blobs: Blobs):
 
 
 async def test_a_changed_blob_is_damaged_and_never_read(tmp_path: Path):
-    blobs = FolderBlobs(tmp_path)
+    blobs = FolderBlobs(tmp_path / "blobs")
     blob = await blobs.put("raw", b"recording", "application/octet-stream")
-    (tmp_path / blob.dataref).write_bytes(b"changed..")
+    (tmp_path / "blobs" / blob.dataref).write_bytes(b"changed..")
     with pytest.raises(BlobDamaged):
         await blobs.get(blob)
 
@@ -68,12 +68,19 @@ async def test_a_folder_that_is_not_mounted_is_away_and_its_blobs_are_not_called
             await ask
 
 
+async def test_an_empty_folder_that_may_be_a_disk_not_mounted_is_not_made_a_store(tmp_path: Path):
+    (tmp_path / "mount").mkdir()
+    with pytest.raises(Away, match="mount it"):
+        await FolderBlobs(tmp_path / "mount").put("raw", b"recording", "application/octet-stream")
+
+
 async def test_nothing_half_written_is_left_where_a_write_fails(tmp_path: Path):
-    blobs = FolderBlobs(tmp_path)
-    (tmp_path / "raw").write_text("a file where the folder should be")
+    root = tmp_path / "blobs"
+    blobs = FolderBlobs(root)
+    (root / "raw").write_text("a file where the folder should be")
     with pytest.raises(Away):
         await blobs.put("raw", b"recording", "application/octet-stream")
-    assert {path.name for path in tmp_path.iterdir()} == {"raw", ".greenchannel-blobs"}
+    assert {path.name for path in root.iterdir()} == {"raw", ".greenchannel-blobs"}
 
 
 @given(st.binary(max_size=300))

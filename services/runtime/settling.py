@@ -1,0 +1,222 @@
+"""Bringing one message to its end: handled, known to have been, or given up in the open.
+
+Two kinds of failure. Something is away: the message is waited with, and nothing is held against it. This message cannot be handled while all
+else works: three attempts within two seconds, then the topic's dead letters. Attempts are counted before they start, so that one that ends
+its process is given up too; a count that was not the message's fault is taken back."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from aiokafka import ConsumerRecord
+from structlog import get_logger
+from structlog.contextvars import bound_contextvars
+
+from contracts.envelope import Envelope, EnvelopeUnreadable, Record, open_envelope
+from contracts.topics import EventUnreadable, Topic, read_event
+from contracts.vocabulary import Frozen
+from services.runtime import metrics
+from services.runtime.errors import Away, GreenchannelError, in_words
+from services.runtime.inbox import HANDLED
+from services.runtime.producer import RecordTooLarge
+from services.runtime.waiting import wait_s
+
+ATTEMPTS = 3
+BETWEEN_ATTEMPTS_S = (0.2, 0.8)
+ATTEMPT_WITHIN_S = 90.0  # longer than all that it reaches may take to say that it is away: what is left is a handler that hangs
+PARDON_WITHIN_S = 1.0
+DEAD_LETTERS_IN_A_ROW = 20
+OF_PATIENTS = 5  # one patient's messages alone do not stop a reader that serves all
+
+log = get_logger()
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message that can be read: its envelope, its event, and where it lies."""
+
+    envelope: Envelope
+    event: Frozen
+    topic: Topic
+    partition: int
+    offset: int
+
+
+Handle = Callable[[Message], Awaitable[None]]
+Read = Callable[[Topic, ConsumerRecord[Any, Any]], Message]
+
+
+class InboxPort(Protocol):
+    """Where beginnings are counted: `services.runtime.inbox.Inbox`, or a service's own where the count lies with its state."""
+
+    async def begin(self, message_id: UUID | str, key: str) -> int: ...
+    async def pardon(self, message_id: UUID | str, key: str) -> None: ...
+    async def handled(self, message_id: UUID | str, key: str) -> None: ...
+
+
+class DeadLetterPort(Protocol):
+    async def publish(self, topic: str, records: Sequence[Record]) -> None: ...
+
+
+class ReaderStopped(GreenchannelError):
+    """Everything went to the dead letters: nothing more is taken until somebody has mended the cause. args: the reader."""
+
+
+@dataclass
+class _Course:
+    """How far a message has come. What is owed to the inbox outlives an outage of the inbox."""
+
+    message: Message | None = None
+    handled: bool = False
+    owes_pardon: bool = False
+
+
+class Settler:
+    """Settles the messages of one reader. `away` is what it waits for just now; `stopped` is for good."""
+
+    def __init__(self, topic: Topic, group: str, handle: Handle, inbox: InboxPort, dead_letters: DeadLetterPort | None, read: Read) -> None:
+        self.name = f"{group}/{topic.name}"
+        self.away: Away | None = None
+        self.stopped = False
+        self._topic, self._group, self._handle, self._inbox, self._dead_letters, self._read = topic, group, handle, inbox, dead_letters, read
+        self._dead_in_a_row = 0
+        self._dead_keys = set[str]()
+
+    async def settle(self, record: ConsumerRecord[Any, Any]) -> None:
+        """Return when the message is at its end. Raises ReaderStopped; what else it raises is a fault of ours, and the message comes again."""
+        if self.stopped:
+            raise ReaderStopped(self.name)
+        begun_at = time.monotonic()
+        metrics.AGE_SECONDS.labels(self.name).observe(max(0.0, time.time() - record.timestamp / 1000))
+        course, failures = _Course(), 0
+        try:
+            while True:
+                try:
+                    await self._go_on(record, course)
+                    break
+                except Away as away:
+                    self._note_away(away)
+                    await asyncio.sleep(wait_s(failures))
+                    failures += 1
+        except asyncio.CancelledError:
+            await self._pardon_in_passing(course)
+            raise
+        self._note_back()
+        metrics.HANDLING_SECONDS.labels(self.name).observe(time.monotonic() - begun_at)
+
+    async def _go_on(self, record: ConsumerRecord[Any, Any], course: _Course) -> None:
+        try:
+            message = self._read(self._topic, record)
+        except (EnvelopeUnreadable, EventUnreadable) as unreadable:
+            await self._give_up(record, str(unreadable), attempts=0)
+            return
+        course.message = message
+        with bound_contextvars(reader=self.name, event_id=str(message.envelope.id), upload_id=str(message.envelope.correlationid)):
+            await self._attempt(record, message, course)
+
+    async def _attempt(self, record: ConsumerRecord[Any, Any], message: Message, course: _Course) -> None:
+        """Attempt until handled or given up; Away passes through, and what is owed by then is paid when it goes on."""
+        message_id, key = message.envelope.id, message.envelope.partitionkey
+        if course.owes_pardon and not course.handled:
+            await self._inbox.pardon(message_id, key)
+            course.owes_pardon = False
+        cause = "it ended its process each time"
+        while not course.handled:
+            attempt = await self._inbox.begin(message_id, key)
+            if attempt == HANDLED:
+                metrics.REPEATED.labels(self.name).inc()
+                return
+            if attempt > ATTEMPTS:
+                await self._give_up(record, cause, attempts=attempt - 1)
+                await self._inbox.pardon(message_id, key)  # sent again by a person, or by a timer, it is attempted anew
+                return
+            course.owes_pardon = True
+            try:
+                async with asyncio.timeout(ATTEMPT_WITHIN_S):
+                    await self._handle(message)
+                course.handled = True
+            except Away:
+                raise
+            except Exception as error:  # whatever it is, the message is tried again, then kept apart with its cause
+                course.owes_pardon = False
+                cause = in_words(error)
+                log.warning("attempt failed", attempt=attempt, cause=cause, exc_info=True)
+                if attempt < ATTEMPTS:
+                    await asyncio.sleep(BETWEEN_ATTEMPTS_S[attempt - 1])
+        await self._inbox.handled(message_id, key)
+        metrics.HANDLED.labels(self.name).inc()
+        self._dead_in_a_row = 0
+        self._dead_keys.clear()
+
+    async def _pardon_in_passing(self, course: _Course) -> None:
+        """Take back the count of a message that is put down because the service stops; where that fails, one of its attempts is lost."""
+        if course.message is None or course.handled or not course.owes_pardon:
+            return
+        envelope = course.message.envelope
+        with contextlib.suppress(Away, TimeoutError):
+            async with asyncio.timeout(PARDON_WITHIN_S):
+                await self._inbox.pardon(envelope.id, envelope.partitionkey)
+
+    async def _give_up(self, record: ConsumerRecord[Any, Any], cause: str, *, attempts: int) -> None:
+        origin = f"{record.topic}/{record.partition}/{record.offset}"
+        if self._dead_letters is None:
+            log.critical("a dead letter could not be handled: call those it is about; see `greenchannel ops dlq`", origin=origin, cause=cause)
+        else:
+            letter = _letter(record, origin, cause, self._group, attempts)
+            try:
+                await self._dead_letters.publish(self._topic.dead_letters, [letter])
+            except RecordTooLarge:  # nobody of ours wrote it; its origin says where it lies
+                await self._dead_letters.publish(self._topic.dead_letters, [Record(letter.key, letter.headers, b"")])
+        metrics.DEAD_LETTERS.labels(self.name).inc()
+        log.error("message given up", reader=self.name, origin=origin, cause=cause)
+        self._dead_in_a_row += 1
+        self._dead_keys.add(str(record.key))
+        if self._dead_in_a_row >= DEAD_LETTERS_IN_A_ROW and len(self._dead_keys) >= OF_PATIENTS and not self.stopped:
+            self.stopped = True
+            metrics.STOPPED.labels(self.name).set(1)
+            log.critical("everything goes to the dead letters: the reader stops; mend the cause, then start the service again", reader=self.name)
+
+    def _note_away(self, away: Away) -> None:
+        if self.away is None or self.away.what != away.what:
+            log.warning("waiting", reader=self.name, what=away.what, cause=away.cause)
+            self._clear_away()
+        self.away = away
+        metrics.AWAY.labels(self.name, away.what).set(1)
+
+    def _note_back(self) -> None:
+        if self.away is not None:
+            log.info("back", reader=self.name, what=self.away.what)
+            self._clear_away()
+            self.away = None
+
+    def _clear_away(self) -> None:
+        if self.away is not None:
+            metrics.AWAY.labels(self.name, self.away.what).set(0)
+
+
+def _letter(record: ConsumerRecord[Any, Any], origin: str, cause: str, group: str, attempts: int) -> Record:
+    """Return the message as it came, with why and from where it was put aside."""
+    return Record(
+        key=(record.key or b"").decode(errors="replace"),
+        headers=(
+            *((name, value) for name, value in record.headers if not name.startswith("dlq_")),
+            ("dlq_cause", cause.encode()),
+            ("dlq_origin", origin.encode()),
+            ("dlq_group", group.encode()),
+            ("dlq_attempts", str(attempts).encode()),
+            ("dlq_at", datetime.now(UTC).isoformat().encode()),
+        ),
+        value=record.value or b"",
+    )
+
+
+def read_message(topic: Topic, record: ConsumerRecord[Any, Any]) -> Message:
+    """Return the message that a record of a typed topic holds. Raises EnvelopeUnreadable, EventUnreadable."""
+    envelope = open_envelope(record.headers)
+    event = read_event(topic, envelope.type, record.value or b"")
+    return Message(envelope=envelope, event=event, topic=topic, partition=record.partition, offset=record.offset)
