@@ -3,6 +3,7 @@
 What lies in a bucket, P being its prefix (services.runtime.buckets):
 
     P:case:<case>        hash: state (canonical JSON), sequence
+    P:begun:<message>    how often a message was begun that is not handled yet
     P:handled:<case>     set: ids of the messages that it has heard
     P:outbox:<case>      list: its decisions that Kafka has not acknowledged, oldest first
     P:patient:<key>      the patient's live case
@@ -13,7 +14,7 @@ What lies in a bucket, P being its prefix (services.runtime.buckets):
 The scripts make key names from the prefix: they all lie in the slot of its hash tag."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -32,6 +33,7 @@ UPLOAD_KNOWN_FOR = timedelta(days=90)  # as long as intake may be read again
 LEASE = timedelta(seconds=15)
 LONGEST = timedelta(seconds=60)  # no timer is set for later: one that seems to be was made by a clock that runs ahead of this one
 LEFT_BEHIND_AFTER = timedelta(seconds=2)  # an outbox that its writer should have sent by now
+BEGINNINGS_KNOWN_MS = 7 * 24 * 60 * 60 * 1000
 AT_MOST = 50
 
 _LOAD = """
@@ -40,11 +42,18 @@ local of_upload = upload ~= '' and redis.call('GET', p .. ':upload:' .. upload)
 if case == '' then case = of_upload or redis.call('GET', p .. ':patient:' .. patient) or fresh end
 local state = redis.call('HGET', p .. ':case:' .. case, 'state')
 local forgotten = of_upload and not state
+local heard = (forgotten or redis.call('SISMEMBER', p .. ':handled:' .. case, message) == 1) and 1 or 0
+local begun = 0
+if ARGV[6] ~= '' and heard == 0 then
+  begun = redis.call('INCR', p .. ':begun:' .. message)
+  redis.call('PEXPIRE', p .. ':begun:' .. message, ARGV[6])
+end
 return {
   case,
   state,
-  (forgotten or redis.call('SISMEMBER', p .. ':handled:' .. case, message) == 1) and 1 or 0,
+  heard,
   redis.call('LRANGE', p .. ':outbox:' .. case, 0, -1),
+  begun,
 }
 """
 
@@ -64,6 +73,7 @@ if change.expected == 0 then
 end
 redis.call('HSET', case, 'state', state, 'sequence', change.sequence)
 redis.call('SADD', handled, change.message)
+redis.call('DEL', p .. ':begun:' .. change.message)
 redis.call('RPUSH', p .. ':outbox:' .. change.case, entry)
 local time = redis.call('TIME')
 redis.call('ZADD', p .. ':unsent', 'NX', time[1] * 1000 + math.floor(time[2] / 1000), change.case)
@@ -141,6 +151,7 @@ class Loaded:
     case: Case
     handled: bool
     outbox: tuple[Entry, ...]
+    begun: int  # how often this message was begun, this time included; 0 where it was not asked to be counted
 
 
 @dataclass(frozen=True)
@@ -160,16 +171,17 @@ class RedisStore:
         self._load, self._step = redis.register_script(_LOAD), redis.register_script(_STEP)
         self._sent, self._claim = redis.register_script(_SENT), redis.register_script(_CLAIM)
 
-    async def load(self, message_id: UUID, route: Route) -> Loaded:
+    async def load(self, message_id: UUID, route: Route, *, begin: bool = True) -> Loaded:
         """Return the case that a message belongs to, whether it has heard it, and what of it has not reached Kafka.
 
-        An upload whose case is long finished and out of mind counts as heard: it was answered then."""
-        arguments = [str(message_id), str(route.upload_id or ""), str(route.case_id or ""), route.patient_key, str(route.fresh or "")]
+        With begin, a beginning is counted. An upload whose case is long finished and out of mind counts as heard: it was answered then."""
+        count_for = str(BEGINNINGS_KNOWN_MS) if begin else ""
+        arguments = [str(message_id), str(route.upload_id or ""), str(route.case_id or ""), route.patient_key, str(route.fresh or ""), count_for]
         with reaching_redis():
-            found, state, handled, outbox = await self._load(keys=[prefix(route.patient_key)], args=arguments)
+            found, state, handled, outbox, begun = await self._load(keys=[prefix(route.patient_key)], args=arguments)
         case_id = CaseId(UUID(found.decode()))
         case = Case.model_validate_json(state) if state else Case(case_id=case_id, patient_key=route.patient_key)
-        return Loaded(case, bool(handled), tuple(Entry(case_id, raw) for raw in outbox))
+        return Loaded(case, bool(handled), tuple(Entry(case_id, raw) for raw in outbox), int(begun))
 
     async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry) -> bool:
         """Make the change whole; False where another was faster: load and decide again."""
@@ -199,17 +211,23 @@ class RedisStore:
         with reaching_redis():
             await self._sent(keys=[prefix(patient_key)], args=[str(decision.case_id), decision.raw])
 
-    async def claim(self) -> list[Claimed]:
-        """Return what is due or left behind in any bucket; a timer that is claimed comes again after its lease, unless its case dropped it."""
+    async def pardon(self, message_id: UUID | str, key: str) -> None:
+        """Forget how often a message was begun: what failed was not the message."""
+        with reaching_redis():
+            await self._redis.delete(f"{prefix(key)}:begun:{message_id}")
+
+    async def claim(self, buckets: Iterable[int] = range(COUNT)) -> list[Claimed]:
+        """Return what is due or left behind in buckets; a timer that is claimed comes again after its lease, unless its case dropped it."""
+        looked_at = list(buckets)
         arguments = [int(span.total_seconds() * 1000) for span in (LEASE, LEFT_BEHIND_AFTER)]
         with reaching_redis():
             async with self._redis.pipeline(transaction=False) as pipeline:
-                for bucket in range(COUNT):
+                for bucket in looked_at:
                     await self._claim(keys=[prefix_of(bucket)], args=[*arguments, AT_MOST], client=pipeline)
                 answers = await pipeline.execute()
         return [
             Claimed(bucket, tuple(_timer(member) for member in due), tuple(CaseId(UUID(case.decode())) for case in left))
-            for bucket, (due, left) in enumerate(answers)
+            for bucket, (due, left) in zip(looked_at, answers, strict=True)
             if due or left
         ]
 

@@ -1,8 +1,8 @@
 """The services by name, and the life of one in a process of its own."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
+import uvloop
 from structlog import get_logger
 
 from contracts.vocabulary import Lane
@@ -36,7 +36,7 @@ def serve(name: str, plans: Sequence[Plan], settings: Settings, on_listening: Ca
     """Run one service, or several in one process, until SIGTERM. Raises ConfigurationError; what else ends it is logged."""
     set_up_logs(name)
     try:
-        asyncio.run(run(plans, settings, on_listening))
+        uvloop.run(run(plans, settings, on_listening))
     except BaseExceptionGroup:
         get_logger().critical("ended by an error", exc_info=True)
         raise

@@ -20,8 +20,10 @@ from services.runtime.settling import DeadLetterPort, Handle, InboxPort, Read, S
 REVOKE_WAITS_S = 20.0
 REBALANCE_WITHIN_MS = 30_000  # longer than a revoke waits: else the group goes on without the one that still handles
 COMMITS_EVERY_S = 1.0
-LOOKS_EVERY_MS = 20
+LOOKS_EVERY_MS = 200  # it hears of a message at once, and so often whether it shall hand on
+FETCH_WAITS_MS = 2_000
 AFTER_A_FAULT_S = 1.0  # FastStream gives a message back at once: a fault of ours must not spin
+STOP_WITHIN_S = 5.0
 DAY_MS = 24 * 60 * 60 * 1000
 
 Records = list[ConsumerRecord[Any, Any]]
@@ -71,17 +73,16 @@ class Reader:
         return self._settler.stopped
 
     async def on_message(self, message: KafkaMessage) -> None:
-        """Settle one message and whatever lies ready behind it; raising leaves all that is not settled uncommitted."""
+        """Settle one message and what comes behind it within a second; raising leaves all that is not settled uncommitted.
+
+        A commit costs as much as a message. What was settled and not committed comes again after a crash, and the inbox knows it."""
         if self.stopped:
             raise StopConsume
         consumer: Any = message.consumer
         records: Records = [message.raw_message]  # type: ignore[list-item] # not a batch subscriber
         try:
             await self._take(consumer, records, wait_ms=0)
-            if self._in_order:
-                await self._settle_by_key(records)
-            else:
-                await self._settle_meanwhile(consumer, records)
+            await (self._settle_in_turn(consumer, records) if self._in_order else self._settle_meanwhile(consumer, records))
         except BaseException as error:
             # FastStream seeks back in the first message's partition; what was drained after it lies in others too.
             for partition, offset in _earliest(records).items():
@@ -101,14 +102,21 @@ class Reader:
         records += more
         return more
 
-    async def _settle_by_key(self, records: Records) -> None:
-        by_key: dict[tuple[int, bytes | None], Records] = {}
-        for record in records:
-            if self._wants(record.headers):
-                by_key.setdefault((record.partition, record.key), []).append(record)
-        async with asyncio.TaskGroup() as group:
-            for of_one_key in by_key.values():
-                group.create_task(self._settle_in_order(of_one_key))
+    async def _settle_in_turn(self, consumer: Any, records: Records) -> None:
+        """Settle what was taken, then what lies ready by then; one key's messages in their order, several keys at once."""
+        more: Records = list(records)
+        commit_at = time.monotonic() + COMMITS_EVERY_S
+        while True:
+            by_key: dict[tuple[int, bytes | None], Records] = {}
+            for record in more:
+                if self._wants(record.headers):
+                    by_key.setdefault((record.partition, record.key), []).append(record)
+            async with asyncio.TaskGroup() as group:
+                for of_one_key in by_key.values():
+                    group.create_task(self._settle_in_order(of_one_key))
+            if self.handing_on or self.stopped or time.monotonic() >= commit_at:
+                return
+            more = await self._take(consumer, records, wait_ms=LOOKS_EVERY_MS)
 
     async def _settle_in_order(self, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
         async with self._at_once:
@@ -119,7 +127,7 @@ class Reader:
         """Settle each by itself, take others while some are in hand, and commit what lies before the first that is not settled."""
         more: Records = list(records)
         in_hand: dict[asyncio.Task[None], ConsumerRecord[Any, Any]] = {}
-        committed_at = time.monotonic()
+        commit_at = time.monotonic() + COMMITS_EVERY_S
 
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and task.exception() is None:
@@ -132,12 +140,13 @@ class Reader:
                         task = group.create_task(self._settle_in_order([record]))
                         in_hand[task] = record
                         task.add_done_callback(ended)
-                await asyncio.sleep(0)
-                if not in_hand or self.handing_on or self.stopped:
+                if self.handing_on or self.stopped:
                     return
-                if time.monotonic() - committed_at >= COMMITS_EVERY_S:
+                if time.monotonic() >= commit_at:
+                    if not in_hand:
+                        return
                     await self._commit_settled(consumer, records, in_hand.values())
-                    committed_at = time.monotonic()
+                    commit_at = time.monotonic() + COMMITS_EVERY_S
                 more = await self._take(consumer, records, wait_ms=LOOKS_EVERY_MS)
 
     async def _commit_settled(self, consumer: Any, records: Records, in_hand: Iterable[ConsumerRecord[Any, Any]]) -> None:
@@ -179,9 +188,9 @@ class _RevokeWaits(ConsumerRebalanceListener):
         self._reader.handing_on = False
 
 
-async def _raw(message: Any) -> bytes:
-    body: bytes = message.body
-    return body
+async def _whole(message: Any) -> Any:
+    """The handler is given the message as it is: FastStream would guess at its JSON, and inject it through a thread."""
+    return message
 
 
 async def _parse_readable(record: ConsumerRecord[Any, Any], parse: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -204,6 +213,13 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
+def kafka_broker(kafka: str) -> KafkaBroker:
+    """Return a broker for readers: it writes nothing, makes no topic, injects nothing, and waits a little for what is in hand when it stops."""
+    return KafkaBroker(
+        kafka.split(","), consumer_only=True, allow_auto_create_topics=False, apply_types=False, graceful_timeout=STOP_WITHIN_S, logger=None
+    )
+
+
 def subscribe(broker: KafkaBroker, reader: Reader, *, instance: str) -> None:
     """Let the reader hear its topic: from the earliest message on, each kept until it is settled."""
     listener = _RevokeWaits(reader)
@@ -215,12 +231,12 @@ def subscribe(broker: KafkaBroker, reader: Reader, *, instance: str) -> None:
         auto_offset_reset="earliest",
         listener=listener,
         parser=_parse_readable,
-        decoder=_raw,
+        decoder=_whole,
         no_reply=True,
         max_poll_interval_ms=DAY_MS,  # waiting for a part of the stack is not being dead; an attempt has its own limit
         rebalance_timeout_ms=REBALANCE_WITHIN_MS,
         session_timeout_ms=10_000,
-        fetch_max_wait_ms=500,
+        fetch_max_wait_ms=FETCH_WAITS_MS,
     )
     listener.subscriber = subscriber
     subscriber(reader.on_message)

@@ -21,7 +21,7 @@ from services.runtime.blobs import Blobs, open_blobs
 from services.runtime.errors import Away, ConfigurationError
 from services.runtime.http import answer_errors
 from services.runtime.producer import Producer
-from services.runtime.reader import Reader, subscribe
+from services.runtime.reader import Reader, kafka_broker, subscribe
 from services.runtime.redis_link import connect, reaching_redis
 from services.runtime.settings import Settings
 from services.runtime.topics_admin import ensure_topics
@@ -91,7 +91,7 @@ async def run(plans: Sequence[Plan], settings: Settings, on_listening: Callable[
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    broker = KafkaBroker(settings.kafka.split(","), consumer_only=True, allow_auto_create_topics=False, graceful_timeout=STOP_WITHIN_S, logger=None)
+    broker = kafka_broker(settings.kafka)
     for reader in readers:
         subscribe(broker, reader, instance=settings.instance)
 

@@ -67,6 +67,14 @@ class ReaderStopped(GreenchannelError):
     """Everything went to the dead letters: nothing more is taken until somebody has mended the cause. args: the reader."""
 
 
+class TriedTooOften(GreenchannelError):
+    """Raised by a handler that counts the beginnings with its own state, in one trip: this one is to be given up. args: the beginnings before it."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(attempts)
+        self.attempts = attempts
+
+
 @dataclass
 class _Course:
     """How far a message has come. What is owed to the inbox outlives an outage of the inbox."""
@@ -142,6 +150,10 @@ class Settler:
                 course.handled = True
             except Away:
                 raise
+            except TriedTooOften as given_up:
+                await self._give_up(record, cause, attempts=given_up.attempts)
+                await self._inbox.pardon(message_id, key)
+                return
             except Exception as error:  # whatever it is, the message is tried again, then kept apart with its cause
                 course.owes_pardon = False
                 cause = in_words(error)

@@ -1,13 +1,12 @@
 """How every service listens to Kafka: the settings by which a message is not lost."""
 
 from faststream import AckPolicy
-from faststream.kafka import KafkaBroker
 
-from services.runtime.reader import REBALANCE_WITHIN_MS, REVOKE_WAITS_S, Reader, subscribe
+from services.runtime.reader import REBALANCE_WITHIN_MS, REVOKE_WAITS_S, Reader, kafka_broker, subscribe
 
 
 async def test_every_subscriber_gives_back_what_failed_reads_from_the_earliest_and_keeps_its_place(readers: dict[str, list[Reader]]) -> None:
-    broker = KafkaBroker("127.0.0.1:1", consumer_only=True, logger=None)
+    broker = kafka_broker("127.0.0.1:1")
     every = [reader for of_service in readers.values() for reader in of_service]
     for reader in every:
         subscribe(broker, reader, instance="7")

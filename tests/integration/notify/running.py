@@ -6,14 +6,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
-from faststream.kafka import KafkaBroker
 
 from contracts.envelope import Envelope, Record, open_envelope
 from contracts.topics import TOPICS, Topic, dead_letter_topic, read_event
 from contracts.vocabulary import Frozen
 from services.runtime.blobs import open_blobs
 from services.runtime.producer import Producer
-from services.runtime.reader import subscribe
+from services.runtime.reader import kafka_broker, subscribe
 from services.runtime.redis_link import connect
 from services.runtime.service import Links, Plan, Service
 from services.runtime.settings import Settings
@@ -38,7 +37,7 @@ async def running(settings: Settings, *plans: Plan) -> AsyncIterator[list[Servic
     writes = [topic for plan in plans for topic in plan.may_write()]
     links = Links(settings, connect(settings.redis), Producer(settings.kafka, "test", writes), open_blobs(settings.blobs))
     services = [plan.build(links) for plan in plans]
-    broker = KafkaBroker(settings.kafka.split(","), consumer_only=True, allow_auto_create_topics=False, graceful_timeout=5, logger=None)
+    broker = kafka_broker(settings.kafka)
     for reader in (reader for service in services for reader in service.readers):
         subscribe(broker, reader, instance=settings.instance)
     await broker.start()

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from faststream.kafka import KafkaBroker
 
 from contracts.commands import Acknowledge
 from contracts.envelope import Record, seal
@@ -17,7 +16,7 @@ from contracts.ids import CaseId, UploadId, event_id
 from contracts.topics import Topic
 from services.runtime.inbox import Inbox
 from services.runtime.producer import Producer
-from services.runtime.reader import Reader, subscribe
+from services.runtime.reader import Reader, kafka_broker, subscribe
 from services.runtime.redis_link import connect
 from services.runtime.settling import Message
 from tests.conftest import Stack
@@ -62,7 +61,7 @@ class Bench:
     @asynccontextmanager
     async def read(self, handle: Callable[[Message], Awaitable[None]], instance: str = "0", **options: Any) -> AsyncIterator[Reader]:
         reader = Reader(self.topic, self.group, handle, inbox=Inbox(self.redis, self.group), dead_letters=self.producer, **options)
-        broker = KafkaBroker(self.stack.kafka, consumer_only=True, allow_auto_create_topics=False, logger=None, graceful_timeout=5)
+        broker = kafka_broker(self.stack.kafka)
         subscribe(broker, reader, instance=instance)
         await broker.start()
         try:
