@@ -61,7 +61,7 @@ class _CountedByLoad:
     def __init__(self, store: RedisStore) -> None:
         self.pardon = store.pardon
 
-    async def begin(self, message_id: UUID | str, key: str) -> int:
+    async def begin(self, message_id: UUID | str, key: str, beginning: str) -> int:
         return 1
 
     async def handled(self, message_id: UUID | str, key: str) -> None: ...
@@ -77,8 +77,8 @@ class _Desk:
         told: Told = message.event  # type: ignore[assignment] # the topics of READS carry nothing else
         key = message.envelope.partitionkey
         route = _route(told, key)
-        for overtaken in range(OVERTAKEN_AT_MOST):
-            loaded = await self._store.load(message.envelope.id, route, begin=overtaken == 0)
+        for _ in range(OVERTAKEN_AT_MOST):
+            loaded = await self._store.load(message.envelope.id, route, beginning=message.beginning)
             if loaded.begun > ATTEMPTS:
                 raise TriedTooOften(loaded.begun - 1)
             await self._relay(key, loaded.outbox)  # of one who fell between the step and Kafka; in order, or a reader would see a gap

@@ -3,7 +3,7 @@
 What lies in a bucket, P being its prefix (services.runtime.buckets):
 
     P:case:<case>        hash: state (canonical JSON), sequence
-    P:begun:<message>    how often a message was begun that is not handled yet
+    P:begun:<message>    set: the names of the beginnings of a message that is not handled yet
     P:handled:<case>     set: ids of the messages that it has heard
     P:outbox:<case>      list: its decisions that Kafka has not acknowledged, oldest first
     P:patient:<key>      the patient's live case
@@ -45,8 +45,9 @@ local forgotten = of_upload and not state
 local heard = (forgotten or redis.call('SISMEMBER', p .. ':handled:' .. case, message) == 1) and 1 or 0
 local begun = 0
 if ARGV[6] ~= '' and heard == 0 then
-  begun = redis.call('INCR', p .. ':begun:' .. message)
-  redis.call('PEXPIRE', p .. ':begun:' .. message, ARGV[6])
+  redis.call('SADD', p .. ':begun:' .. message, ARGV[6])
+  redis.call('PEXPIRE', p .. ':begun:' .. message, ARGV[7])
+  begun = redis.call('SCARD', p .. ':begun:' .. message)
 end
 return {
   case,
@@ -151,7 +152,7 @@ class Loaded:
     case: Case
     handled: bool
     outbox: tuple[Entry, ...]
-    begun: int  # how often this message was begun, this time included; 0 where it was not asked to be counted
+    begun: int  # how often this message was begun, this time included; 0 where no beginning was named
 
 
 @dataclass(frozen=True)
@@ -171,17 +172,17 @@ class RedisStore:
         self._load, self._step = redis.register_script(_LOAD), redis.register_script(_STEP)
         self._sent, self._claim = redis.register_script(_SENT), redis.register_script(_CLAIM)
 
-    async def load(self, message_id: UUID, route: Route, *, begin: bool = True) -> Loaded:
+    async def load(self, message_id: UUID, route: Route, *, beginning: str = "") -> Loaded:
         """Return the case that a message belongs to, whether it has heard it, and what of it has not reached Kafka.
 
-        With begin, a beginning is counted. An upload whose case is long finished and out of mind counts as heard: it was answered then."""
-        count_for = str(BEGINNINGS_KNOWN_MS) if begin else ""
-        arguments = [str(message_id), str(route.upload_id or ""), str(route.case_id or ""), route.patient_key, str(route.fresh or ""), count_for]
+        A beginning that is named is counted, once. An upload whose case is long finished and out of mind counts as heard: it was answered then."""
+        upload_id, case_id, fresh = (str(each or "") for each in (route.upload_id, route.case_id, route.fresh))
+        arguments = [str(message_id), upload_id, case_id, route.patient_key, fresh, beginning, str(BEGINNINGS_KNOWN_MS)]
         with reaching_redis():
             found, state, handled, outbox, begun = await self._load(keys=[prefix(route.patient_key)], args=arguments)
-        case_id = CaseId(UUID(found.decode()))
-        case = Case.model_validate_json(state) if state else Case(case_id=case_id, patient_key=route.patient_key)
-        return Loaded(case, bool(handled), tuple(Entry(case_id, raw) for raw in outbox), int(begun))
+        found_id = CaseId(UUID(found.decode()))
+        case = Case.model_validate_json(state) if state else Case(case_id=found_id, patient_key=route.patient_key)
+        return Loaded(case, bool(handled), tuple(Entry(found_id, raw) for raw in outbox), int(begun))
 
     async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry) -> bool:
         """Make the change whole; False where another was faster: load and decide again."""

@@ -13,16 +13,19 @@ from services.runtime.redis_link import reaching_redis
 KEPT = timedelta(days=7)  # longer than any redelivery: a consumer group's offsets are kept as long
 HANDLED = -1
 
+# The beginnings are a set of names: one that is asked for again, because a Redis that hung gave no answer, is not counted twice.
 _BEGIN = """
-local state = redis.call('GET', KEYS[1])
-if state == 'handled' then return -1 end
-local begun = redis.call('INCR', KEYS[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return begun
+if redis.call('SISMEMBER', KEYS[1], 'handled') == 1 then return -1 end
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('SCARD', KEYS[1])
 """
-
-
-_PARDON = "if redis.call('GET', KEYS[1]) ~= 'handled' then redis.call('DEL', KEYS[1]) end"
+_HANDLED = """
+redis.call('DEL', KEYS[1])
+redis.call('SADD', KEYS[1], 'handled')
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+"""
+_PARDON = "if redis.call('SISMEMBER', KEYS[1], 'handled') == 0 then redis.call('DEL', KEYS[1]) end"
 
 
 class Inbox:
@@ -31,16 +34,16 @@ class Inbox:
     def __init__(self, redis: Redis, group: str) -> None:
         self._redis = redis
         self._group = group
-        self._begin, self._pardon = redis.register_script(_BEGIN), redis.register_script(_PARDON)
+        self._begin, self._handled, self._pardon = (redis.register_script(script) for script in (_BEGIN, _HANDLED, _PARDON))
         self._kept_ms = int(KEPT.total_seconds() * 1000)
 
     def _key(self, message_id: UUID | str, key: str) -> str:
         return f"{prefix(key)}:inbox:{self._group}:{message_id}"
 
-    async def begin(self, message_id: UUID | str, key: str) -> int:
-        """Count a beginning and return the count, 1 for the first; HANDLED where it is done already."""
+    async def begin(self, message_id: UUID | str, key: str, beginning: str) -> int:
+        """Count a beginning, by its name, and return the count, 1 for the first; HANDLED where it is done already."""
         with reaching_redis():
-            return int(await self._begin(keys=[self._key(message_id, key)], args=[self._kept_ms]))
+            return int(await self._begin(keys=[self._key(message_id, key)], args=[beginning, self._kept_ms]))
 
     async def pardon(self, message_id: UUID | str, key: str) -> None:
         """Forget the beginnings: what failed was not the message. What another has handled meanwhile stays handled."""
@@ -49,4 +52,4 @@ class Inbox:
 
     async def handled(self, message_id: UUID | str, key: str) -> None:
         with reaching_redis():
-            await self._redis.set(self._key(message_id, key), "handled", px=self._kept_ms)
+            await self._handled(keys=[self._key(message_id, key)], args=[self._kept_ms])

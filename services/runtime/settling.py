@@ -8,10 +8,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aiokafka import ConsumerRecord
 from structlog import get_logger
@@ -45,6 +45,7 @@ class Message:
     topic: Topic
     partition: int
     offset: int
+    beginning: str = ""  # the name of this attempt at it: counted once, however often a Redis that hangs is told
 
 
 Handle = Callable[[Message], Awaitable[None]]
@@ -54,7 +55,7 @@ Read = Callable[[Topic, ConsumerRecord[Any, Any]], Message]
 class InboxPort(Protocol):
     """Where beginnings are counted: `services.runtime.inbox.Inbox`, or a service's own where the count lies with its state."""
 
-    async def begin(self, message_id: UUID | str, key: str) -> int: ...
+    async def begin(self, message_id: UUID | str, key: str, beginning: str) -> int: ...
     async def pardon(self, message_id: UUID | str, key: str) -> None: ...
     async def handled(self, message_id: UUID | str, key: str) -> None: ...
 
@@ -79,7 +80,9 @@ class TriedTooOften(GreenchannelError):
 class _Course:
     """How far a message has come. What is owed to the inbox outlives an outage of the inbox."""
 
+    name: str
     message: Message | None = None
+    attempts: int = 0
     handled: bool = False
     owes_pardon: bool = False
 
@@ -101,7 +104,7 @@ class Settler:
             raise ReaderStopped(self.name)
         begun_at = time.monotonic()
         metrics.AGE_SECONDS.labels(self.name).observe(max(0.0, time.time() - record.timestamp / 1000))
-        course, failures = _Course(), 0
+        course, failures = _Course(uuid4().hex), 0
         try:
             while True:
                 try:
@@ -135,7 +138,8 @@ class Settler:
             course.owes_pardon = False
         cause = "it ended its process each time"
         while not course.handled:
-            attempt = await self._inbox.begin(message_id, key)
+            beginning = f"{course.name}/{course.attempts}"
+            attempt = await self._inbox.begin(message_id, key, beginning)
             if attempt == HANDLED:
                 metrics.REPEATED.labels(self.name).inc()
                 return
@@ -146,7 +150,7 @@ class Settler:
             course.owes_pardon = True
             try:
                 async with asyncio.timeout(ATTEMPT_WITHIN_S):
-                    await self._handle(message)
+                    await self._handle(replace(message, beginning=beginning))
                 course.handled = True
             except Away:
                 raise
@@ -156,6 +160,7 @@ class Settler:
                 return
             except Exception as error:  # whatever it is, the message is tried again, then kept apart with its cause
                 course.owes_pardon = False
+                course.attempts += 1
                 cause = in_words(error)
                 log.warning("attempt failed", attempt=attempt, cause=cause, exc_info=True)
                 if attempt < ATTEMPTS:

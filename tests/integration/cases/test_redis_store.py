@@ -191,3 +191,10 @@ async def test_a_timer_of_a_clock_that_runs_ahead_is_due_within_a_minute(patient
     [(_, due_ms)] = await redis.zrange(f"{prefix(patient.key)}:due", 0, -1, withscores=True)
     await redis.aclose()
     assert due_ms / 1000 <= datetime.now(UTC).timestamp() + 61
+
+
+async def test_a_beginning_is_counted_once_by_its_name_until_the_message_is_handled(patient: Patient):
+    message, route = EventId(uuid4()), patient.route(patient.red())
+    assert [(await patient.store.load(message, route, beginning=name)).begun for name in ("a", "a", "b")] == [1, 1, 2]
+    await patient.hear(patient.red(), message)
+    assert (await patient.store.load(message, route, beginning="c")).begun == 0

@@ -86,8 +86,8 @@ async def test_a_message_that_ends_its_process_each_time_is_given_up(bench: Benc
     record = command(0)
     inbox = Inbox(bench.redis, bench.group)
     message_id = dict(record.headers)["ce_id"].decode()
-    for _ in range(3):  # what a process that dies in the handler leaves behind
-        await inbox.begin(message_id, record.key)
+    for number in range(3):  # what a process that dies in the handler leaves behind
+        await inbox.begin(message_id, record.key, f"process {number}")
     await bench.send(record, command(1))
     heard = Heard()
     async with bench.read(heard):
@@ -95,6 +95,12 @@ async def test_a_message_that_ends_its_process_each_time_is_given_up(bench: Benc
         (letter,) = await bench.dead_letters(1)
     assert heard.numbers == [1]
     assert letter["dlq_cause"] == "it ended its process each time"
+
+
+async def test_a_beginning_that_a_redis_which_hung_hears_many_times_is_counted_once(bench: Bench):
+    inbox = Inbox(bench.redis, bench.group)
+    assert [await inbox.begin("message", "patient", "the same") for _ in range(20)] == [1] * 20
+    assert await inbox.begin("message", "patient", "another") == 2
 
 
 async def test_bytes_that_are_no_event_are_kept_apart_and_the_next_message_is_handled(bench: Bench):
