@@ -137,3 +137,20 @@ class CommandRefused(CaseEvent):
     command_id: EventId
     by: PersonId | None = None
     reason: str = Field(max_length=300)
+
+
+# All of them, once: topics carry them, decisions make them, timelines word them. A kind that somebody forgot fails the type check.
+CaseEvents = (
+    UploadReceived
+    | UploadAssessed
+    | AssessmentMissed
+    | CaseOpened
+    | CaseRaised
+    | PageRequested
+    | NoticeReported
+    | Acknowledged
+    | RepeatAsked
+    | ClinicAnswered
+    | CaseSettled
+    | CommandRefused
+)

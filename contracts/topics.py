@@ -5,6 +5,7 @@ The key is the patient's. Partitions are not changed once a topic holds data: a 
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -41,24 +42,7 @@ INTAKE_ROUTINE = Topic("intake.routine.v1", (intake.EcgUploaded,), kept=timedelt
 ASSESSMENTS_EMERGENCY = Topic("assessments.emergency.v1", (assessments.Assessed,), kept=None)
 ASSESSMENTS_ROUTINE = Topic("assessments.routine.v1", (assessments.Assessed,), kept=None)
 COMMANDS = Topic("commands.v1", (commands.Acknowledge, commands.OpenUnread, commands.PageAgain), kept=timedelta(days=90))
-CASES = Topic(
-    "cases.v1",
-    (
-        cases.UploadReceived,
-        cases.UploadAssessed,
-        cases.AssessmentMissed,
-        cases.CaseOpened,
-        cases.CaseRaised,
-        cases.PageRequested,
-        cases.NoticeReported,
-        cases.Acknowledged,
-        cases.RepeatAsked,
-        cases.ClinicAnswered,
-        cases.CaseSettled,
-        cases.CommandRefused,
-    ),
-    kept=None,
-)
+CASES = Topic("cases.v1", get_args(cases.CaseEvents), kept=None)
 DELIVERIES = Topic("deliveries.v1", (deliveries.NoticeSent, deliveries.NoticeFailed, deliveries.NoticeUnknown), kept=None)
 
 TOPICS = (INTAKE_EMERGENCY, INTAKE_ROUTINE, ASSESSMENTS_EMERGENCY, ASSESSMENTS_ROUTINE, COMMANDS, CASES, DELIVERIES)

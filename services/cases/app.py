@@ -11,13 +11,14 @@ from structlog import get_logger
 
 from contracts import topics
 from contracts.assessments import Assessed
+from contracts.cases import CaseEvents
 from contracts.directory import Directory
 from contracts.envelope import Record, seal
 from contracts.ids import CaseId, PatientKey, case_id, event_id, timer_id
 from contracts.intake import EcgUploaded
 from contracts.vocabulary import Priority
 from services.cases.decide import Heard, Told, decide
-from services.cases.evolve import CaseEvents, evolve
+from services.cases.evolve import evolve
 from services.cases.redis_store import Entry, RedisStore, Route, entry
 from services.cases.state import Case
 from services.cases.timers import timers

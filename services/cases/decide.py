@@ -10,6 +10,7 @@ from contracts.assessments import Assessed
 from contracts.cases import (
     Acknowledged,
     AssessmentMissed,
+    CaseEvents,
     CaseOpened,
     CaseRaised,
     CaseSettled,
@@ -28,7 +29,7 @@ from contracts.directory import Directory
 from contracts.ids import EventId, notice_id
 from contracts.intake import EcgUploaded
 from contracts.vocabulary import Lane, Priority
-from services.cases.evolve import CaseEvents, evolve
+from services.cases.evolve import evolve
 from services.cases.state import Case, Phase, Upload
 from services.cases.timers import ASSESSED_WITHIN, READ_WITHIN_AT_LEAST
 

@@ -5,6 +5,7 @@ from typing import assert_never
 from contracts.cases import (
     Acknowledged,
     AssessmentMissed,
+    CaseEvents,
     CaseOpened,
     CaseRaised,
     CaseSettled,
@@ -18,21 +19,6 @@ from contracts.cases import (
 )
 from contracts.vocabulary import Lane
 from services.cases.state import Case, Phase, Upload
-
-CaseEvents = (
-    UploadReceived
-    | UploadAssessed
-    | AssessmentMissed
-    | CaseOpened
-    | CaseRaised
-    | PageRequested
-    | NoticeReported
-    | Acknowledged
-    | RepeatAsked
-    | ClinicAnswered
-    | CaseSettled
-    | CommandRefused
-)
 
 
 def evolve(state: Case, event: CaseEvents) -> Case:

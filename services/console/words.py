@@ -6,6 +6,7 @@ from contracts.assessments import Assessed
 from contracts.cases import (
     Acknowledged,
     AssessmentMissed,
+    CaseEvents,
     CaseOpened,
     CaseRaised,
     CaseSettled,
@@ -20,20 +21,6 @@ from contracts.cases import (
 from contracts.intake import EcgUploaded
 from contracts.vocabulary import Priority
 
-CaseEvents = (
-    UploadReceived
-    | UploadAssessed
-    | AssessmentMissed
-    | CaseOpened
-    | CaseRaised
-    | PageRequested
-    | NoticeReported
-    | Acknowledged
-    | RepeatAsked
-    | ClinicAnswered
-    | CaseSettled
-    | CommandRefused
-)
 Told = EcgUploaded | Assessed | CaseEvents
 PRIORITY = {Priority.RED: "red", Priority.YELLOW: "yellow", Priority.GREEN: "green", Priority.NOT_EVALUABLE: "not evaluable"}
 

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
 from contracts.assessments import Assessed, Finding, Quality, QualityProblem
+from contracts.cases import CaseEvents
 from contracts.commands import Acknowledge, OpenUnread, PageAgain
 from contracts.directory import Directory
 from contracts.ids import EventId, UploadId, case_id
 from contracts.intake import EcgUploaded
 from contracts.vocabulary import Blob, Lane, Priority, Sex
 from services.cases.decide import Heard, Told, decide
-from services.cases.evolve import CaseEvents, evolve
+from services.cases.evolve import evolve
 from services.cases.state import Case
 from services.cases.timers import timers
 
