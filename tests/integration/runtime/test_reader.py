@@ -188,6 +188,26 @@ async def test_what_fell_with_the_inbox_away_is_not_held_against_the_message(ben
     assert await bench.count_dead_letters() == 0
 
 
+async def test_a_beginning_whose_answer_is_lost_is_asked_for_again_under_its_name(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """Redis counts it and hangs before it answers, more often than a message has attempts."""
+    monkeypatch.setattr(settling, "wait_s", lambda _: 0.01)
+    real_begin, lost = Inbox.begin, iter(range(2 * settling.ATTEMPTS))
+
+    async def begin(self: Inbox, *words: str) -> int:
+        begun = await real_begin(self, *words)
+        if next(lost, None) is not None:
+            raise Away("redis", "test")
+        return begun
+
+    monkeypatch.setattr(Inbox, "begin", begin)
+    await bench.send(command(0))
+    heard = Heard()
+    async with bench.read(heard):
+        await until(lambda: _is(bench.committed, 1))
+    assert heard.numbers == [0]
+    assert await bench.count_dead_letters() == 0
+
+
 async def test_a_stop_in_the_middle_is_not_an_attempt(bench: Bench):
     await bench.send(command(0))
     for _ in range(4):
