@@ -1,10 +1,9 @@
-"""Taking an upload in: its ids, its bytes into the blob store, a note of it, its event into Kafka; in this order, and accepted only after all.
+"""Taking an upload in: its ids, its bytes and a note of it into the blob store, its event into Kafka; in this order, and accepted only after all.
 
 Sending the same again is safe at every point: ids are made of what was sent, and the note holds the event as it was made the first time."""
 
 import asyncio
 import contextlib
-import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,7 +18,6 @@ from contracts.envelope import Record, seal
 from contracts.ids import (
     ClinicId,
     PatientKey,
-    Sha256Hex,
     UploadId,
     event_id,
     patient_key,
@@ -29,10 +27,10 @@ from contracts.ids import (
 )
 from contracts.intake import EcgUploaded
 from contracts.topics import INTAKE, Topic
-from contracts.vocabulary import Frozen, Lane
+from contracts.vocabulary import Blob, Frozen, Lane
 from services.gateway.facts import Facts
 from services.runtime.archive import UploadedFile, pack
-from services.runtime.blobs import Blobs
+from services.runtime.blobs import Blobs, claim
 from services.runtime.errors import Away, GreenchannelError
 
 ANSWERED_WITHIN_S = 4.0
@@ -99,7 +97,7 @@ class _Known:
     facts: Facts
     received_at: datetime
     archive: bytes
-    media_type: str
+    recording: Blob
     has_key: bool
 
 
@@ -127,24 +125,24 @@ class Intake:
 
     async def _identify(self, arrived: Arrived) -> _Known:
         async with self._turn(arrived.facts.lane):
-            archive, media_type, digest = await asyncio.to_thread(_packed, arrived.files)
+            archive, recording = await asyncio.to_thread(_packed, arrived.files)
         clinic, said = arrived.clinic_id, arrived.facts
         given = patient_key(self._secret, clinic, said.patient) if said.patient is not None else None
         followed = await self._followed(clinic, said, given)
         facts = said if followed or said.follows is None else replace(said, follows=None, unknown=(*said.unknown, "follows"))
         if facts.lane is Lane.ROUTINE and facts.unknown:
             raise FactsRefused(facts.unknown)
-        content_id = upload_id_of_content(clinic, digest, _canonical(said, given))
+        content_id = upload_id_of_content(clinic, recording.sha256, _canonical(said, given))
         return _Known(
             upload_id=upload_id_of_key(clinic, arrived.idempotency_key) if arrived.idempotency_key else content_id,
             content_id=content_id,
-            patient_key=followed.event.patient_key if followed else given or unnamed_patient_key(clinic, digest),
+            patient_key=followed.event.patient_key if followed else given or unnamed_patient_key(clinic, recording.sha256),
             named_key=given or (followed.named_key if followed else None),
             clinic_id=clinic,
             facts=facts,
             received_at=arrived.received_at,
             archive=archive,
-            media_type=media_type,
+            recording=recording,
             has_key=arrived.idempotency_key is not None,
         )
 
@@ -200,16 +198,15 @@ class Intake:
         if known.has_key:
             earlier = await self._note_of(known.upload_id)
             if earlier is not None:
-                return _same(earlier, known.content_id)
+                _same(earlier, known.content_id)  # and on: a note may stand there without its bytes
         facts = known.facts
-        recording = await self._blobs.put("raw", known.archive, known.media_type)
         event = EcgUploaded(
             at=known.received_at,
             upload_id=known.upload_id,
             clinic_id=known.clinic_id,
             patient_key=known.patient_key,
             lane=facts.lane,
-            recording=recording,
+            recording=known.recording,
             age_y=facts.age_y,
             sex=facts.sex,
             complaint=facts.complaint,
@@ -221,13 +218,14 @@ class Intake:
             unknown_facts=facts.unknown,
         )
         note = Note(content_id=known.content_id, named_key=known.named_key, event=event)
-        standing = await self._blobs.note(_name_of_note(known.upload_id), note.model_dump_json().encode())
+        noting = self._blobs.note(_name_of_note(known.upload_id), note.model_dump_json().encode())
+        standing, _ = await asyncio.gather(noting, self._blobs.put(known.recording, known.archive))
         return _same(Note.model_validate_json(standing), known.content_id)
 
 
-def _packed(files: Sequence[UploadedFile]) -> tuple[bytes, str, Sha256Hex]:
+def _packed(files: Sequence[UploadedFile]) -> tuple[bytes, Blob]:
     archive, media_type = pack(files)
-    return archive, media_type, hashlib.sha256(archive).hexdigest()
+    return archive, claim("raw", archive, media_type)
 
 
 def _canonical(facts: Facts, given: PatientKey | None) -> dict[str, str | int | None]:

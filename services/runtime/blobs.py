@@ -30,8 +30,8 @@ T = TypeVar("T")
 class Blobs(Protocol):
     """Both raise Away; get raises BlobMissing and BlobDamaged."""
 
-    async def put(self, folder: str, content: bytes, media_type: str) -> Blob:
-        """Store the bytes, and return when they would survive a crash. The same bytes again: the same blob."""
+    async def put(self, blob: Blob, content: bytes) -> None:
+        """Store the bytes that the blob claims, and return when they would survive a crash; the same again changes nothing."""
         ...
 
     async def get(self, blob: Blob) -> bytes: ...
@@ -57,7 +57,8 @@ def open_blobs(url: str) -> Blobs:
     return ObjectBlobs(from_url(url))
 
 
-def _claim(folder: str, content: bytes, media_type: str) -> Blob:
+def claim(folder: str, content: bytes, media_type: str) -> Blob:
+    """Return the claim check of bytes: where they are to lie, and what tells that it is they."""
     digest = hashlib.sha256(content).hexdigest()
     return Blob(dataref=f"{folder}/{digest[:2]}/{digest}", sha256=digest, size_bytes=len(content), media_type=media_type)
 
@@ -81,12 +82,13 @@ class FolderBlobs:
     def __init__(self, root: Path) -> None:
         """Use a folder that bears the mark; one that is not there yet is made. An empty one may be a disk that is not mounted: it stays so."""
         self._root = root
+        self._laid_out = set[Path]()  # by this process: another may have died between mkdir and fsync
         if not root.exists():
             root.mkdir(mode=0o700, parents=True)
             (root / MARK).touch(mode=0o600)
 
-    async def put(self, folder: str, content: bytes, media_type: str) -> Blob:
-        return await _in_time(asyncio.to_thread(self._put, folder, content, media_type))
+    async def put(self, blob: Blob, content: bytes) -> None:
+        await _in_time(asyncio.to_thread(self._put, blob, content))
 
     async def get(self, blob: Blob) -> bytes:
         return await _in_time(asyncio.to_thread(self._get, blob))
@@ -108,19 +110,17 @@ class FolderBlobs:
         except OSError as error:
             raise Away("blobs", error.strerror or type(error).__name__) from error
 
-    def _put(self, folder: str, content: bytes, media_type: str) -> Blob:
-        blob = _claim(folder, content, media_type)
+    def _put(self, blob: Blob, content: bytes) -> None:
         target = self._root / blob.dataref
         self._must_be_there()
         try:
             if target.exists() and target.stat().st_size == blob.size_bytes:
                 _fsync_folder(target.parent)  # it is whole, since it came by a rename; who renamed it may have died before this
-                return blob
+                return
             self._write(target, content).replace(target)
             _fsync_folder(target.parent)
         except OSError as error:
             raise Away("blobs", error.strerror or type(error).__name__) from error
-        return blob
 
     def _note(self, name: str, content: bytes) -> bytes:
         target = self._root / name
@@ -165,11 +165,15 @@ class FolderBlobs:
         return Path(unfinished)
 
     def _make_folder(self, folder: Path) -> None:
-        """Make it so that a power cut does not take it: each new folder's name lies in its parent, which is fsynced."""
-        for each in (folder.parent, folder):
-            if not each.exists():
-                each.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _fsync_folder(each.parent)
+        """Make it and its 255 sisters so that a power cut does not take them: their names lie in their parent, which is fsynced."""
+        if folder.parent in self._laid_out and folder.exists():
+            return
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        for number in range(256):
+            (folder.parent / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
+        _fsync_folder(folder.parent)
+        _fsync_folder(self._root)
+        self._laid_out.add(folder.parent)
 
     def _get(self, blob: Blob) -> bytes:
         try:
@@ -195,13 +199,11 @@ class ObjectBlobs:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    async def put(self, folder: str, content: bytes, media_type: str) -> Blob:
-        blob = _claim(folder, content, media_type)
+    async def put(self, blob: Blob, content: bytes) -> None:
         try:
             await _in_time(obstore.put_async(self._store, blob.dataref, content))
         except (ObjectStoreError, OSError) as error:
             raise Away("blobs", type(error).__name__) from error
-        return blob
 
     async def get(self, blob: Blob) -> bytes:
         try:

@@ -20,6 +20,7 @@ from services.runtime.settling import DeadLetterPort, Handle, InboxPort, Read, S
 REVOKE_WAITS_S = 20.0
 REBALANCE_WITHIN_MS = 30_000  # longer than a revoke waits: else the group goes on without the one that still handles
 COMMITS_EVERY_S = 1.0
+TAKES_AT_MOST = 100
 LOOKS_EVERY_MS = 200  # it hears of a message at once, and so often whether it shall hand on
 FETCH_WAITS_MS = 2_000
 AFTER_A_FAULT_S = 1.0  # FastStream gives a message back at once: a fault of ours must not spin
@@ -38,8 +39,9 @@ class Reader:
     everything that follows from the message is durable. It raises Away where a part of the stack is away.
 
     read makes a Message of a record, or raises EnvelopeUnreadable or EventUnreadable. Without in_order, messages of one key are handled at
-    once too, and others are taken while some are still in hand: one that hangs holds up nobody. dead_letters is None where the topic holds
-    dead letters itself: one that cannot be handled stays there, and a critical log line names it."""
+    once too, and others are taken while some are still in hand: one that hangs holds up nobody. With begins_early the handler runs while its
+    beginning is being counted, and awaits message.counted before it does what others see: a repeat is then handled in vain. dead_letters
+    is None where the topic holds dead letters itself: one that cannot be handled stays there, and a critical log line names it."""
 
     def __init__(
         self,
@@ -52,13 +54,14 @@ class Reader:
         wants: Callable[[Sequence[tuple[str, bytes]]], bool] = lambda _: True,
         read: Read = read_message,
         at_once: int = 8,
-        drain: int = 100,
         in_order: bool = True,
+        begins_early: bool = False,
     ) -> None:
         self.topic, self.group = topic, group
         self.handing_on = False  # its partitions are being taken away, or the service stops: nothing more is begun
-        self._settler = Settler(topic, group, handle, inbox, dead_letters, read)
-        self._wants, self._at_once, self._drain, self._in_order = wants, asyncio.Semaphore(at_once), drain, in_order
+        self._settler = Settler(topic, group, handle, inbox, dead_letters, read, begins_early=begins_early)
+        self._wants, self._at_once, self._in_order = wants, at_once, in_order
+        self._turns = asyncio.Semaphore(at_once)
 
     @property
     def name(self) -> str:
@@ -81,7 +84,7 @@ class Reader:
         consumer: Any = message.consumer
         records: Records = [message.raw_message]  # type: ignore[list-item] # not a batch subscriber
         try:
-            await self._take(consumer, records, wait_ms=0)
+            await self._take(consumer, records, wait_ms=0, at_most=TAKES_AT_MOST if self._in_order else self._at_once)
             await (self._settle_in_turn(consumer, records) if self._in_order else self._settle_meanwhile(consumer, records))
         except BaseException as error:
             # FastStream seeks back in the first message's partition; what was drained after it lies in others too.
@@ -95,9 +98,9 @@ class Reader:
                 await asyncio.sleep(AFTER_A_FAULT_S)
             raise
 
-    async def _take(self, consumer: Any, records: Records, *, wait_ms: int) -> Records:
+    async def _take(self, consumer: Any, records: Records, *, wait_ms: int, at_most: int) -> Records:
         """Add to the records what lies ready, and return what was added."""
-        found = await consumer.getmany(timeout_ms=wait_ms, max_records=self._drain)
+        found = await consumer.getmany(timeout_ms=wait_ms, max_records=at_most)
         more = [_readable(record) for of_partition in found.values() for record in of_partition]
         records += more
         return more
@@ -116,15 +119,17 @@ class Reader:
                     group.create_task(self._settle_in_order(of_one_key))
             if self.handing_on or self.stopped or time.monotonic() >= commit_at:
                 return
-            more = await self._take(consumer, records, wait_ms=LOOKS_EVERY_MS)
+            more = await self._take(consumer, records, wait_ms=LOOKS_EVERY_MS, at_most=TAKES_AT_MOST)
 
     async def _settle_in_order(self, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
-        async with self._at_once:
+        async with self._turns:
             for record in records:
                 await self._settler.settle(record)
 
     async def _settle_meanwhile(self, consumer: Any, records: Records) -> None:
-        """Settle each by itself, take others while some are in hand, and commit what lies before the first that is not settled."""
+        """Settle each by itself, take others while there is room, and commit what lies before the first that is not settled.
+
+        No more is taken than can be handled at once: what is in hand when partitions are taken away can then be brought to its end."""
         more: Records = list(records)
         in_hand: dict[asyncio.Task[None], ConsumerRecord[Any, Any]] = {}
         commit_at = time.monotonic() + COMMITS_EVERY_S
@@ -137,7 +142,7 @@ class Reader:
             while True:
                 for record in more:
                     if self._wants(record.headers):
-                        task = group.create_task(self._settle_in_order([record]))
+                        task = group.create_task(self._settler.settle(record))
                         in_hand[task] = record
                         task.add_done_callback(ended)
                 if self.handing_on or self.stopped:
@@ -147,7 +152,12 @@ class Reader:
                         return
                     await self._commit_settled(consumer, records, in_hand.values())
                     commit_at = time.monotonic() + COMMITS_EVERY_S
-                more = await self._take(consumer, records, wait_ms=LOOKS_EVERY_MS)
+                room = self._at_once - len(in_hand)
+                if room > 0:
+                    more = await self._take(consumer, records, wait_ms=LOOKS_EVERY_MS, at_most=room)
+                else:
+                    await asyncio.wait(in_hand, timeout=LOOKS_EVERY_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
+                    more = []
 
     async def _commit_settled(self, consumer: Any, records: Records, in_hand: Iterable[ConsumerRecord[Any, Any]]) -> None:
         """Commit up to the first unsettled message of each partition, and forget what lies before it."""

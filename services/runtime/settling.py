@@ -7,7 +7,7 @@ its process is given up too; a count that was not the message's fault is taken b
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -36,6 +36,14 @@ OF_PATIENTS = 5  # one patient's messages alone do not stop a reader that serves
 log = get_logger()
 
 
+class _Counted:
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+_COUNTED = _Counted()
+
+
 @dataclass(frozen=True)
 class Message:
     """A message that can be read: its envelope, its event, and where it lies."""
@@ -45,7 +53,8 @@ class Message:
     topic: Topic
     partition: int
     offset: int
-    beginning: str = ""  # the name of this attempt at it: counted once, however often a Redis that hangs is told
+    beginnings: tuple[str, ...] = ()  # the names of the attempts since it was taken, this one last: each is counted once, however often Redis is told
+    counted: Awaitable[None] = _COUNTED  # what a handler that begins early awaits before it does what others see
 
 
 Handle = Callable[[Message], Awaitable[None]]
@@ -68,6 +77,10 @@ class ReaderStopped(GreenchannelError):
     """Everything went to the dead letters: nothing more is taken until somebody has mended the cause. args: the reader."""
 
 
+class HandledBefore(GreenchannelError):
+    """This message is done already: another copy of it was handled, or its handler fell before the commit."""
+
+
 class TriedTooOften(GreenchannelError):
     """Raised by a handler that counts the beginnings with its own state, in one trip: this one is to be given up. args: the beginnings before it."""
 
@@ -80,9 +93,9 @@ class TriedTooOften(GreenchannelError):
 class _Course:
     """How far a message has come. What is owed to the inbox outlives an outage of the inbox."""
 
-    name: str
+    beginnings: tuple[str, ...]
     message: Message | None = None
-    attempts: int = 0
+    begun: int = 0
     handled: bool = False
     owes_pardon: bool = False
 
@@ -90,11 +103,14 @@ class _Course:
 class Settler:
     """Settles the messages of one reader. `away` is what it waits for just now; `stopped` is for good."""
 
-    def __init__(self, topic: Topic, group: str, handle: Handle, inbox: InboxPort, dead_letters: DeadLetterPort | None, read: Read) -> None:
+    def __init__(
+        self, topic: Topic, group: str, handle: Handle, inbox: InboxPort, dead_letters: DeadLetterPort | None, read: Read, *, begins_early: bool
+    ) -> None:
         self.name = f"{group}/{topic.name}"
         self.away: Away | None = None
         self.stopped = False
         self._topic, self._group, self._handle, self._inbox, self._dead_letters, self._read = topic, group, handle, inbox, dead_letters, read
+        self._begins_early = begins_early
         self._dead_in_a_row = 0
         self._dead_keys = set[str]()
 
@@ -104,7 +120,7 @@ class Settler:
             raise ReaderStopped(self.name)
         begun_at = time.monotonic()
         metrics.AGE_SECONDS.labels(self.name).observe(max(0.0, time.time() - record.timestamp / 1000))
-        course, failures = _Course(uuid4().hex), 0
+        course, failures = _Course((uuid4().hex,)), 0
         try:
             while True:
                 try:
@@ -138,37 +154,56 @@ class Settler:
             course.owes_pardon = False
         cause = "it ended its process each time"
         while not course.handled:
-            beginning = f"{course.name}/{course.attempts}"
-            attempt = await self._inbox.begin(message_id, key, beginning)
-            if attempt == HANDLED:
+            try:
+                failed = await self._try(message, course)
+            except HandledBefore:
                 metrics.REPEATED.labels(self.name).inc()
                 return
-            if attempt > ATTEMPTS:
-                await self._give_up(record, cause, attempts=attempt - 1)
-                await self._inbox.pardon(message_id, key)  # sent again by a person, or by a timer, it is attempted anew
-                return
-            course.owes_pardon = True
-            try:
-                async with asyncio.timeout(ATTEMPT_WITHIN_S):
-                    await self._handle(replace(message, beginning=beginning))
-                course.handled = True
-            except Away:
-                raise
             except TriedTooOften as given_up:
                 await self._give_up(record, cause, attempts=given_up.attempts)
-                await self._inbox.pardon(message_id, key)
+                await self._inbox.pardon(message_id, key)  # sent again by a person, or by a timer, it is attempted anew
                 return
-            except Exception as error:  # whatever it is, the message is tried again, then kept apart with its cause
-                course.owes_pardon = False
-                course.attempts += 1
-                cause = in_words(error)
-                log.warning("attempt failed", attempt=attempt, cause=cause, exc_info=True)
-                if attempt < ATTEMPTS:
-                    await asyncio.sleep(BETWEEN_ATTEMPTS_S[attempt - 1])
+            if failed is None:
+                course.handled = True
+                break
+            course.owes_pardon = False
+            cause = in_words(failed)
+            log.warning("attempt failed", attempt=course.begun, cause=cause, exc_info=failed)
+            if course.begun < ATTEMPTS:
+                await asyncio.sleep(BETWEEN_ATTEMPTS_S[course.begun - 1])
+            course.beginnings = (*course.beginnings, uuid4().hex)
         await self._inbox.handled(message_id, key)
         metrics.HANDLED.labels(self.name).inc()
         self._dead_in_a_row = 0
         self._dead_keys.clear()
+
+    async def _try(self, message: Message, course: _Course) -> Exception | None:
+        """Attempt once, and return what it failed of. Raises Away, HandledBefore, TriedTooOften."""
+        counting = asyncio.create_task(self._count(message, course))
+        failed: Exception | None = None
+        try:
+            if not self._begins_early:
+                await counting
+            async with asyncio.timeout(ATTEMPT_WITHIN_S):
+                await self._handle(replace(message, beginnings=course.beginnings, counted=counting))
+        except (Away, HandledBefore, TriedTooOften):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the message is tried again, then kept apart with its cause
+            failed = error
+            await counting
+        finally:
+            if not counting.done():
+                counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
+        return failed
+
+    async def _count(self, message: Message, course: _Course) -> None:
+        begun = await self._inbox.begin(message.envelope.id, message.envelope.partitionkey, course.beginnings[-1])
+        if begun == HANDLED:
+            raise HandledBefore
+        if begun > ATTEMPTS:
+            raise TriedTooOften(begun - 1)
+        course.begun, course.owes_pardon = begun, True
 
     async def _pardon_in_passing(self, course: _Course) -> None:
         """Take back the count of a message that is put down because the service stops; where that fails, one of its attempts is lost."""

@@ -15,6 +15,7 @@ from contracts.intake import EcgUploaded
 from contracts.topics import INTAKE
 from contracts.vocabulary import Blob, Lane, Priority, Sex
 from services.runtime.archive import BadArchive, unpack
+from services.runtime.blobs import claim
 from services.runtime.errors import BlobDamaged, BlobMissing
 from services.runtime.inbox import Inbox
 from services.runtime.reader import Reader
@@ -45,8 +46,8 @@ def build(links: Links, lane: Lane) -> Service:
         inbox=Inbox(links.redis, "triage"),
         dead_letters=links.producer,
         at_once=AT_ONCE[lane],
-        drain=AT_ONCE[lane],
         in_order=False,  # one that takes its five seconds holds up nobody while another worker is free
+        begins_early=True,  # what is read in vain does no harm
     )
     return Service(readers=(reader,), background=(workers.watch,), on_stop=(workers.stop,))
 
@@ -93,6 +94,7 @@ class _Desk:
             recording=recording,
             took_ms=round((time.monotonic() - begun_at) * 1000, 1),
         )
+        await message.counted
         urgent = uploaded.lane is Lane.EMERGENCY or assessed.priority is Priority.RED
         record = seal(
             assessed,
@@ -123,4 +125,8 @@ class _Desk:
         except WorkerLost as lost:
             log.error("worker lost", why=lost.why, cause=lost.cause)
             return not_evaluable((words.worker_lost(lost.why),), age_y=uploaded.age_y, sex=uploaded.sex), None
-        return reading, await self._blobs.put("decoded", decoded, MEDIA_TYPE) if decoded else None
+        if not decoded:
+            return reading, None
+        recording = claim("decoded", decoded, MEDIA_TYPE)
+        await self._blobs.put(recording, decoded)
+        return reading, recording

@@ -22,7 +22,7 @@ from contracts.topics import ASSESSMENTS_ROUTINE, INTAKE_ROUTINE, PARTITIONS, To
 from contracts.vocabulary import Blob, Lane
 from services.ops.synthetic_patient import Pattern
 from services.runtime.archive import SINGLE_FILE
-from services.runtime.blobs import open_blobs
+from services.runtime.blobs import claim, open_blobs
 from tests.bench.figures import Figure, Lost, percentile, spread
 from tests.bench.journeys import assessments, read_back
 from tests.bench.patients import AGE_Y, SEX, patients
@@ -125,7 +125,10 @@ async def _routine_alone(desk: _Desk, normals: Sequence[bytes]) -> float:
 
 async def _stored(centre: Centre, recordings: Sequence[bytes]) -> list[Blob]:
     blobs = open_blobs((centre.data / "blobs").as_uri())
-    return [await blobs.put("raw", recording, SINGLE_FILE) for recording in recordings]
+    claims = [claim("raw", recording, SINGLE_FILE) for recording in recordings]
+    for blob, recording in zip(claims, recordings, strict=True):
+        await blobs.put(blob, recording)
+    return claims
 
 
 async def _queue(kafka: str, blobs: Sequence[Blob], count: int) -> None:

@@ -15,9 +15,9 @@ from services.runtime import settling
 from services.runtime.errors import Away
 from services.runtime.inbox import Inbox
 from services.runtime.producer import Producer
-from services.runtime.settling import DEAD_LETTERS_IN_A_ROW
+from services.runtime.settling import DEAD_LETTERS_IN_A_ROW, Message
 from tests.conftest import Stack
-from tests.integration.runtime.reader_bench import Bench, Heard, command, until
+from tests.integration.runtime.reader_bench import Bench, Heard, command, number_of, until
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -241,6 +241,80 @@ async def test_under_a_steady_flow_what_is_settled_is_committed(bench: Bench):
             return await bench.committed() >= 20
 
         await until(most_are_committed)
+
+
+async def test_no_more_is_taken_than_can_be_brought_to_its_end_when_partitions_are_handed_on(bench: Bench):
+    go = asyncio.Event()
+
+    async def hold(_: int, __: int) -> None:
+        await go.wait()
+
+    await bench.send(*(command(number, f"patient-{number}") for number in range(60)))
+    heard = Heard(hold)
+    async with bench.read(heard, at_once=2, in_order=False) as first:
+        await heard.until(lambda numbers: len(numbers) >= 2)
+
+        async def first_is_handing_on() -> bool:
+            return first.handing_on
+
+        second, done = Heard(), asyncio.Event()
+        joining = asyncio.create_task(_read_beside(bench, second, done))
+        await until(first_is_handing_on)
+        go.set()
+        await second.until(lambda numbers: len(numbers) > 0)  # had the first taken all, none would be left
+        await until(lambda: _is(bench.committed, 60))
+        done.set()
+        await joining
+    assert sorted([*heard.numbers, *second.numbers]) == list(range(60))
+
+
+class BegunEarly:
+    """A handler that begins while its beginning is counted, and acts when it is."""
+
+    def __init__(self) -> None:
+        self.acted: list[int] = []
+
+    async def __call__(self, message: Message) -> None:
+        await message.counted
+        self.acted.append(number_of(message))
+
+
+async def test_who_begins_early_acts_once_on_a_message_that_comes_twice(bench: Bench):
+    twice = command(0)
+    await bench.send(twice, twice)
+    early = BegunEarly()
+    async with bench.read(early, begins_early=True, in_order=True):
+        await until(lambda: _is(bench.committed, 2))
+    assert early.acted == [0]
+
+
+async def test_who_begins_early_does_not_act_on_what_ended_its_process_each_time(bench: Bench):
+    record = command(0)
+    for number in range(settling.ATTEMPTS):
+        await Inbox(bench.redis, bench.group).begin(dict(record.headers)["ce_id"].decode(), record.key, f"process {number}")
+    await bench.send(record)
+    early = BegunEarly()
+    async with bench.read(early, begins_early=True, in_order=False):
+        await bench.dead_letters(1)
+    assert early.acted == []
+
+
+async def test_who_begins_early_waits_for_an_inbox_that_is_away(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(settling, "wait_s", lambda _: 0.01)
+    real_begin, away = Inbox.begin, iter(range(2 * settling.ATTEMPTS))
+
+    async def begin(self: Inbox, *words: str) -> int:
+        if next(away, None) is not None:
+            raise Away("redis", "test")
+        return await real_begin(self, *words)
+
+    monkeypatch.setattr(Inbox, "begin", begin)
+    await bench.send(command(0))
+    early = BegunEarly()
+    async with bench.read(early, begins_early=True, in_order=False):
+        await until(lambda: _is(bench.committed, 1))
+    assert early.acted == [0]
+    assert await bench.count_dead_letters() == 0
 
 
 async def test_messages_of_one_patient_keep_their_order_while_others_pass(bench: Bench):

@@ -10,14 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from services.runtime.blobs import Blobs, FolderBlobs, ObjectBlobs
+from contracts.vocabulary import Blob
+from services.runtime.blobs import Blobs, FolderBlobs, ObjectBlobs, claim
 from services.runtime.errors import Away, BlobDamaged, BlobMissing
 
 PUT = """
 import asyncio, pathlib, sys
-from services.runtime.blobs import FolderBlobs
-asyncio.run(FolderBlobs(pathlib.Path(sys.argv[1])).put("raw", b"x", "a/b"))
+from services.runtime.blobs import FolderBlobs, claim
+asyncio.run(FolderBlobs(pathlib.Path(sys.argv[1])).put(claim("raw", b"x", "a/b"), b"x"))
 """
+
+
+async def put(blobs: Blobs, content: bytes) -> Blob:
+    blob = claim("raw", content, "application/octet-stream")
+    await blobs.put(blob, content)
+    return blob
 
 
 @pytest.fixture(params=["folder", "objects"])
@@ -26,13 +33,14 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
 
 
 async def test_what_was_put_is_got_and_the_same_bytes_are_the_same_blob(blobs: Blobs):
-    blob = await blobs.put("raw", b"recording", "application/octet-stream")
+    blob = await put(blobs, b"recording")
     assert (await blobs.get(blob), blob.size_bytes) == (b"recording", 9)
-    assert await blobs.put("raw", b"recording", "application/octet-stream") == blob
+    assert await put(blobs, b"recording") == blob
+    assert await blobs.get(blob) == b"recording"
 
 
 async def test_a_blob_that_is_not_there_is_missing_and_not_away(blobs: Blobs):
-    blob = await blobs.put("raw", b"recording", "application/octet-stream")
+    blob = await put(blobs, b"recording")
     with pytest.raises(BlobMissing):
         await blobs.get(blob.model_copy(update={"dataref": "raw/00/nothing"}))
 
@@ -46,7 +54,7 @@ async def test_the_first_note_of_a_name_stands(blobs: Blobs):
 
 async def test_a_changed_blob_is_damaged_and_never_read(tmp_path: Path):
     blobs = FolderBlobs(tmp_path / "blobs")
-    blob = await blobs.put("raw", b"recording", "application/octet-stream")
+    blob = await put(blobs, b"recording")
     (tmp_path / "blobs" / blob.dataref).write_bytes(b"changed..")
     with pytest.raises(BlobDamaged):
         await blobs.get(blob)
@@ -54,12 +62,12 @@ async def test_a_changed_blob_is_damaged_and_never_read(tmp_path: Path):
 
 async def test_a_folder_that_is_not_mounted_is_away_and_its_blobs_are_not_called_missing(tmp_path: Path):
     blobs = FolderBlobs(tmp_path / "blobs")
-    blob = await blobs.put("raw", b"recording", "application/octet-stream")
+    blob = await put(blobs, b"recording")
     shutil.rmtree(tmp_path / "blobs")
     (tmp_path / "blobs").mkdir()  # the mount point, with nothing mounted
     for ask in (
         blobs.get(blob),
-        blobs.put("raw", b"another", "a/b"),
+        put(blobs, b"another"),
         blobs.note("uploads/aa/one", b""),
         blobs.noted("uploads/aa/one"),
         blobs.ready(),
@@ -71,7 +79,7 @@ async def test_a_folder_that_is_not_mounted_is_away_and_its_blobs_are_not_called
 async def test_an_empty_folder_that_may_be_a_disk_not_mounted_is_not_made_a_store(tmp_path: Path):
     (tmp_path / "mount").mkdir()
     with pytest.raises(Away, match="mount it"):
-        await FolderBlobs(tmp_path / "mount").put("raw", b"recording", "application/octet-stream")
+        await put(FolderBlobs(tmp_path / "mount"), b"recording")
 
 
 async def test_nothing_half_written_is_left_where_a_write_fails(tmp_path: Path):
@@ -79,14 +87,14 @@ async def test_nothing_half_written_is_left_where_a_write_fails(tmp_path: Path):
     blobs = FolderBlobs(root)
     (root / "raw").write_text("a file where the folder should be")
     with pytest.raises(Away):
-        await blobs.put("raw", b"recording", "application/octet-stream")
+        await put(blobs, b"recording")
     assert {path.name for path in root.iterdir()} == {"raw", ".greenchannel-blobs"}
 
 
 @given(st.binary(max_size=300))
 async def test_any_bytes_come_back_as_they_were(content: bytes):
     blobs = ObjectBlobs(MemoryStore())
-    assert await blobs.get(await blobs.put("raw", content, "application/octet-stream")) == content
+    assert await blobs.get(await put(blobs, content)) == content
 
 
 @pytest.mark.needs_package("strace", "strace")
