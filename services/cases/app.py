@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,7 +15,7 @@ from contracts.assessments import Assessed
 from contracts.cases import CaseEvents
 from contracts.directory import Directory
 from contracts.envelope import Record, seal
-from contracts.ids import CaseId, PatientKey, case_id, event_id, timer_id
+from contracts.ids import CaseId, PatientKey, UploadId, case_id, event_id, timer_id
 from contracts.intake import EcgUploaded
 from contracts.vocabulary import Priority
 from services.cases.decide import Heard, Told, decide
@@ -34,6 +35,7 @@ READS = (topics.INTAKE_EMERGENCY, topics.ASSESSMENTS_EMERGENCY, topics.ASSESSMEN
 WRITES = (topics.CASES, topics.COMMANDS)
 OVERTAKEN_AT_MOST = 20
 LOOK_EVERY_S = 0.25
+RECENT_AT_MOST = 500
 SLICE = 16  # buckets a look: all of them in four seconds
 
 log = get_logger()
@@ -46,7 +48,7 @@ class AlwaysOvertaken(GreenchannelError):
 def build(links: Links) -> Service:
     directory = read_directory(links.settings.directory)
     store = RedisStore(links.redis)
-    desk = _Desk(store, links.producer, directory)
+    desk = Desk(store, links.producer, directory)
     readers = [
         Reader(topic, f"cases.{topic.name}", desk.hear, inbox=_CountedByLoad(store), dead_letters=links.producer, at_once=16) for topic in READS
     ]
@@ -68,32 +70,72 @@ class _CountedByLoad:
     async def handled(self, message_id: UUID | str, key: str) -> None: ...
 
 
-class _Desk:
+class _Recent:
+    """The cases that this process changed last, as it left them, with nothing in their outbox: what follows soon needs no trip to load them.
+
+    They may be old: a step on a case that another has changed since is overtaken, and one on a message that was handled changes nothing."""
+
+    def __init__(self) -> None:
+        self._cases = OrderedDict[CaseId, Case]()
+        self._of_upload: dict[UploadId, CaseId] = {}
+
+    def find(self, route: Route) -> Case | None:
+        case_id = route.case_id or (self._of_upload.get(route.upload_id) if route.upload_id else None)
+        return self._cases.get(case_id) if case_id else None
+
+    def keep(self, case: Case) -> None:
+        self._cases[case.case_id] = case
+        self._cases.move_to_end(case.case_id)
+        self._of_upload |= {upload.upload_id: case.case_id for upload in case.uploads}
+        if len(self._cases) > RECENT_AT_MOST:
+            self.forget(next(iter(self._cases)))
+
+    def forget(self, case_id: CaseId) -> None:
+        case = self._cases.pop(case_id, None)
+        for upload in case.uploads if case else ():
+            self._of_upload.pop(upload.upload_id, None)
+
+
+class Desk:
+    """Where messages about cases are heard; any number of them, in as many processes, share one Redis."""
+
     def __init__(self, store: RedisStore, producer: Producer, directory: Directory) -> None:
         self._store, self._producer, self._directory = store, producer, directory
+        self._recent = _Recent()
         self._soon: list[tuple[float, int]] = []  # a heap: when to look at which bucket, for the timers that were set here
 
     async def hear(self, message: Message) -> None:
-        """Bring one message into its case; return when what follows from it is in Kafka."""
+        """Bring one message into its case; return when what follows from it is in Kafka.
+
+        A message that ended its process finds no recent case in the next one, and is counted there."""
         told: Told = message.event  # type: ignore[assignment] # the topics of READS carry nothing else
-        key = message.envelope.partitionkey
-        route = _route(told, key)
+        route = _route(told, message.envelope.partitionkey)
+        recent = self._recent.find(route)
+        if recent is not None:
+            self._recent.forget(recent.case_id)  # until this went well
+            if len(message.beginnings) == 1 and await self._bring(message, told, recent):
+                return
         for _ in range(OVERTAKEN_AT_MOST):
-            loaded = await self._store.load(message.envelope.id, route, beginning=message.beginning)
+            loaded = await self._store.load(message.envelope.id, route, beginnings=message.beginnings)
             if loaded.begun > ATTEMPTS:
                 raise TriedTooOften(loaded.begun - 1)
-            await self._relay(key, loaded.outbox)  # of one who fell between the step and Kafka; in order, or a reader would see a gap
-            if loaded.handled:
-                return
-            heard = Heard(message.envelope.id, datetime.now(UTC), told)
-            events = decide(loaded.case, heard, self._directory)
-            after, records = _sealed(loaded.case, events, message)
-            decision = entry(after.case_id, records)
-            if await self._store.step(message.envelope.id, loaded.case, after, decision):
-                self._look_when_due(loaded.case, after)
-                await self._relay(key, [decision])
+            # Of one who fell between the step and Kafka; in order, or a reader would see a gap.
+            await self._relay(message.envelope.partitionkey, loaded.outbox)
+            if loaded.handled or await self._bring(message, told, loaded.case):
                 return
         raise AlwaysOvertaken(str(route.case_id or route.fresh))
+
+    async def _bring(self, message: Message, told: Told, case: Case) -> bool:
+        """Decide, step and relay; False where another has changed the case, or heard the message, since it was read."""
+        events = decide(case, Heard(message.envelope.id, datetime.now(UTC), told), self._directory)
+        after, records = _sealed(case, events, message)
+        decision = entry(after.case_id, records)
+        if not await self._store.step(message.envelope.id, case, after, decision):
+            return False
+        self._look_when_due(case, after)
+        await self._relay(message.envelope.partitionkey, [decision])
+        self._recent.keep(after)
+        return True
 
     async def _relay(self, key: PatientKey, outbox: Sequence[Entry]) -> None:
         for decision in outbox:

@@ -45,7 +45,7 @@ local forgotten = of_upload and not state
 local heard = (forgotten or redis.call('SISMEMBER', p .. ':handled:' .. case, message) == 1) and 1 or 0
 local begun = 0
 if ARGV[6] ~= '' and heard == 0 then
-  redis.call('SADD', p .. ':begun:' .. message, ARGV[6])
+  for name in string.gmatch(ARGV[6], '%S+') do redis.call('SADD', p .. ':begun:' .. message, name) end
   redis.call('PEXPIRE', p .. ':begun:' .. message, ARGV[7])
   begun = redis.call('SCARD', p .. ':begun:' .. message)
 end
@@ -172,12 +172,13 @@ class RedisStore:
         self._load, self._step = redis.register_script(_LOAD), redis.register_script(_STEP)
         self._sent, self._claim = redis.register_script(_SENT), redis.register_script(_CLAIM)
 
-    async def load(self, message_id: UUID, route: Route, *, beginning: str = "") -> Loaded:
+    async def load(self, message_id: UUID, route: Route, *, beginnings: Sequence[str] = ()) -> Loaded:
         """Return the case that a message belongs to, whether it has heard it, and what of it has not reached Kafka.
 
-        A beginning that is named is counted, once. An upload whose case is long finished and out of mind counts as heard: it was answered then."""
+        Beginnings that are named are counted, each once. An upload whose case is long finished and out of mind counts as heard: it was
+        answered then."""
         upload_id, case_id, fresh = (str(each or "") for each in (route.upload_id, route.case_id, route.fresh))
-        arguments = [str(message_id), upload_id, case_id, route.patient_key, fresh, beginning, str(BEGINNINGS_KNOWN_MS)]
+        arguments = [str(message_id), upload_id, case_id, route.patient_key, fresh, " ".join(beginnings), str(BEGINNINGS_KNOWN_MS)]
         with reaching_redis():
             found, state, handled, outbox, begun = await self._load(keys=[prefix(route.patient_key)], args=arguments)
         found_id = CaseId(UUID(found.decode()))

@@ -195,6 +195,6 @@ async def test_a_timer_of_a_clock_that_runs_ahead_is_due_within_a_minute(patient
 
 async def test_a_beginning_is_counted_once_by_its_name_until_the_message_is_handled(patient: Patient):
     message, route = EventId(uuid4()), patient.route(patient.red())
-    assert [(await patient.store.load(message, route, beginning=name)).begun for name in ("a", "a", "b")] == [1, 1, 2]
+    assert [(await patient.store.load(message, route, beginnings=[name])).begun for name in ("a", "a", "b")] == [1, 1, 2]
     await patient.hear(patient.red(), message)
-    assert (await patient.store.load(message, route, beginning="c")).begun == 0
+    assert (await patient.store.load(message, route, beginnings=["c"])).begun == 0

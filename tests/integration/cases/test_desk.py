@@ -1,0 +1,78 @@
+"""Two processes of cases on one Redis and Kafka: what each remembers of a case may be old, and nothing comes of that."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from contracts import topics
+from contracts.cases import Acknowledged, PageRequested
+from contracts.envelope import Envelope, open_envelope, seal
+from contracts.ids import CaseId, EventId, UploadId, case_id
+from contracts.vocabulary import Frozen, Priority
+from services.cases.app import Desk
+from services.cases.decide import Told
+from services.cases.redis_store import RedisStore, Route
+from services.runtime.redis_link import connect
+from services.runtime.settling import Message
+from tests.conftest import Stack
+from tests.integration.notify.running import read_until, writing
+from tests.unit.cases.case_world import DIRECTORY, KEY, acknowledge, assessed, delivered, uploaded
+
+
+def message(told: Told, upload: UploadId) -> Message:
+    now = datetime.now(UTC)
+    sealed = seal(
+        told,
+        event_id=EventId(uuid4()),
+        source="test",
+        subject=upload,
+        key=KEY,
+        time=now,
+        recorded=now,
+        correlation=upload,
+        causation=upload,
+    )
+    return Message(open_envelope(sealed.headers), told, topics.COMMANDS, partition=0, offset=0, beginnings=(uuid4().hex,))
+
+
+@asynccontextmanager
+async def two_desks(stack: Stack) -> AsyncIterator[tuple[Desk, Desk, RedisStore]]:
+    redis = connect(stack.redis)
+    await redis.flushdb()
+    async with writing(stack) as producer:
+        store = RedisStore(redis)
+        yield Desk(store, producer, DIRECTORY), Desk(store, producer, DIRECTORY), store
+    await redis.aclose()
+
+
+async def log_of(stack: Stack, case: CaseId, events: int) -> list[tuple[Envelope, Frozen]]:
+    return await read_until(
+        stack, topics.CASES, lambda found: len({each.sequence for each, _ in found}) >= events, lambda each: each.subject == str(case)
+    )
+
+
+async def test_two_that_remember_a_case_as_it_was_keep_every_message_of_it_and_leave_no_gap(stack: Stack):
+    upload = UploadId(uuid4())
+    case = case_id(upload)
+    async with two_desks(stack) as (one, other, store):
+        await one.hear(message(uploaded(upload, datetime.now(UTC)), upload))
+        await other.hear(message(assessed(Priority.RED, upload, at=datetime.now(UTC)), upload))  # `one` remembers it without this
+        route = Route(patient_key=KEY, case_id=case)
+        opened = (await store.load(EventId(uuid4()), route)).case
+        pages = [event for _, event in await log_of(stack, case, opened.sequence) if isinstance(event, PageRequested)]
+        reports = [message(delivered(page).model_copy(update={"case_id": case}), upload) for page in pages]
+        acknowledgement = message(acknowledge(at=datetime.now(UTC)).model_copy(update={"case_id": case}), upload)
+        for desk, heard in ((one, reports[0]), (other, reports[1]), (one, acknowledgement)):
+            await desk.hear(heard)
+        once = (await store.load(EventId(uuid4()), route)).case
+        for desk, heard in ((other, reports[0]), (one, reports[1]), (other, acknowledgement)):
+            await desk.hear(heard)
+        loaded = await store.load(EventId(uuid4()), route)
+    assert once.sequence == opened.sequence + 3
+    assert loaded.case == once
+    assert (loaded.case.owner, loaded.outbox) == ("ann", ())
+    log = await log_of(stack, case, loaded.case.sequence)
+    assert sorted({each.sequence for each, _ in log}) == list(range(1, loaded.case.sequence + 1))
+    assert len({each.id for each, _ in log}) == loaded.case.sequence  # a report heard at both is told once
+    assert [type(event) for _, event in log].count(Acknowledged) == 1
