@@ -7,7 +7,10 @@ from pydantic import Field, StringConstraints
 from contracts.ids import ClinicId, PatientKey, UploadId
 from contracts.vocabulary import Age, Blob, Complaint, Event, Frozen, Instant, Lane, LeadName, Priority, Sex
 
-VendorStatement = Annotated[str, StringConstraints(max_length=200)]
+MAX_STATEMENTS = 40
+MAX_STATEMENT_CHARACTERS = 200
+
+VendorStatement = Annotated[str, StringConstraints(max_length=MAX_STATEMENT_CHARACTERS)]
 
 
 class Value(Frozen):
@@ -69,7 +72,9 @@ class Reading(Frozen):
     findings: tuple[Finding, ...] = ()
     quality: Quality
     measurements: Measurements = Measurements()
-    vendor_statements: tuple[VendorStatement, ...] = Field(default=(), max_length=40, description="what the cart itself said: kept, never believed")
+    vendor_statements: tuple[VendorStatement, ...] = Field(
+        default=(), max_length=MAX_STATEMENTS, description="what the cart itself said: kept, never believed"
+    )
     age_y: Age | None = Field(default=None, description="the age that was judged by: the upload's, else the file's")
     sex: Sex | None = None
 

@@ -47,7 +47,11 @@ def hire(nursery: socket.socket) -> socket.socket:
     """Ask for a worker and return the line to it. BrokenPipeError where the nursery is gone."""
     ours, theirs = socket.socketpair()
     with theirs:
-        socket.send_fds(nursery, [b"."], [theirs.fileno()])
+        try:
+            socket.send_fds(nursery, [b"."], [theirs.fileno()])
+        except OSError:
+            ours.close()
+            raise
     return ours
 
 

@@ -10,7 +10,7 @@ from contracts.assessments import Finding, Value
 from contracts.vocabulary import Priority, Sex
 from services.triage.recording import CHEST, POSTERIOR, RIGHT_SIDED
 
-RULEBOOK, RULEBOOK_VERSION = "stemi-first-form", "1"
+RULEBOOK, RULEBOOK_VERSION = "stemi-first-form", "2"
 _VERSION = "1"
 _SOURCE = "Fourth Universal Definition of MI 2018; ESC ACS guideline 2023"
 _LVH_SOURCE = "Armstrong: STEMI in LVH only where ST elevation exceeds 25 % of the QRS; Sokolow-Lyon and Cornell voltages"
@@ -68,7 +68,7 @@ _ELSEWHERE_MV = 0.10
 # Neighbours. I and II touch through -aVR, which is inferred from the same electrodes: it joins them, and is no lead of its own in the count.
 _NEIGHBOURS = (
     ("aVL", "I"), ("I", "II"), ("II", "aVF"), ("aVF", "III"),
-    *pairwise(CHEST), *pairwise(POSTERIOR), RIGHT_SIDED,
+    *pairwise(CHEST + POSTERIOR), RIGHT_SIDED,
 )  # fmt: skip
 _INFERIOR = ("II", "III", "aVF")
 _WALLS = {
@@ -138,7 +138,9 @@ def _hypertrophy(measured: Measured) -> tuple[Value, ...]:
 
 
 def _convincing_in_hypertrophy(group: tuple[str, ...], measured: Measured) -> bool:
-    high = [lead for lead in group if measured.st_j_mv[lead] > _LVH_ST_SHARE * (measured.r_mv[lead] - measured.s_mv[lead])]
+    """True where ST is too high for the height of the QRS; a lead whose QRS has a gap cannot speak against that."""
+    qrs_mv = {lead: measured.r_mv[lead] - measured.s_mv[lead] for lead in group if lead in measured.r_mv and lead in measured.s_mv}
+    high = [lead for lead in group if lead not in qrs_mv or measured.st_j_mv[lead] > _LVH_ST_SHARE * qrs_mv[lead]]
     return len(_groups(set(high))) > 0 and (len(high) >= 3 or any(lead in measured.t_inverted for lead in CHEST[:4]))
 
 
@@ -176,9 +178,10 @@ def _stemi(group: tuple[str, ...], measured: Measured) -> Finding:
 
 
 def _territory(group: tuple[str, ...]) -> str:
-    """Return the walls that the leads look at, the one with the most of them first."""
+    """Return the walls that two leads or more look at, the one with the most of them first; every wall touched where none has two."""
     shares = {name: len(leads.intersection(group)) for name, leads in _WALLS.items()}
-    return " and ".join(sorted((name for name, share in shares.items() if share >= min(2, len(group))), key=lambda name: -shares[name]))
+    least = min(2, max(shares.values()))
+    return " and ".join(sorted((name for name, share in shares.items() if share >= least), key=lambda name: -shares[name]))
 
 
 def _wide_qrs(measured: Measured) -> Finding:

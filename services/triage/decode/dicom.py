@@ -1,6 +1,8 @@
 """DICOM waveforms: what pads a gap is told from a sample that happens to have the same value."""
 
 import io
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,9 @@ from services.triage.recording import Recording, Undecodable
 _DEFLATED = b"1.2.840.10008.1.2.1.99"  # a compressed file: unpacking it is how it would explode
 _META_BYTES = 4096
 _GAP_MS = 100  # measured: in a recording padded with 0, real zeros last 22 ms at most
-_NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientTelephoneNumbers", "PatientBirthName", "PatientAddress")
+_NUMBERS = frozenset(("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientTelephoneNumbers", "PatientAddress"))
+_MOST_ELEMENTS = 20_000  # those of a cart have some hundreds, with all that lies in sequences
+_DEEPEST = 8  # sequences within sequences
 
 
 def is_dicom(content: bytes) -> bool:
@@ -32,7 +36,7 @@ def decode_dicom(content: bytes) -> Recording:
     with kept_in():
         file = pydicom.dcmread(io.BytesIO(content))
         _restore_lone_values(record, file)
-        identity = people_in(record) + _people_in(file)
+        people = _people_in(file)
     leads, samples_mv, fs_hz = assemble(record.leads)
     patient = record.patient
     return Recording(
@@ -41,14 +45,35 @@ def decode_dicom(content: bytes) -> Recording:
         fs_hz=fs_hz,
         age_y=age_of(birth=patient.birth_date.date() if patient.birth_date else None, acquired=acquired_on(record), printed_y=patient.age),
         sex=sex_of(patient.sex),
-        vendor_statements=without_identity(statements_of(record), identity),
+        vendor_statements=() if people is None else without_identity(statements_of(record), people_in(record) + people),
         format="DICOM",
     )
 
 
-def _people_in(file: pydicom.Dataset) -> list[str]:
-    found = [str(element.value).replace("^", " ") for element in file if element.VR == "PN" and element.value]
-    return found + [str(file.get(keyword)) for keyword in _NUMBERS if file.get(keyword)]
+def _people_in(file: pydicom.Dataset) -> list[str] | None:
+    """Return every name of a person and every number, however deep they lie; None where not all can be known: then no statement may leave."""
+    found: list[str] = []
+    elements = 0
+    try:
+        for element in islice(_elements(file, _DEEPEST), _MOST_ELEMENTS):
+            elements += 1
+            if element.value and (element.VR == "PN" or element.keyword in _NUMBERS):
+                values = [element.value] if element.VM == 1 else element.value
+                found += [str(value).replace("^", " ") for value in values]
+    except Exception:  # noqa: BLE001  a broken element raises anything, and does not make the leads worse
+        return None
+    return found if elements < _MOST_ELEMENTS else None
+
+
+def _elements(dataset: pydicom.Dataset, deepest: int) -> Iterator[pydicom.DataElement]:
+    """Yield the elements of a data set and of its sequences. Raises RecursionError where these lie too deep in each other."""
+    if deepest < 0:
+        raise RecursionError
+    for element in dataset:
+        yield element
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _elements(item, deepest - 1)
 
 
 def _restore_lone_values(record: ECGRecord, file: pydicom.Dataset) -> None:

@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 
 _CANONICAL = {name.lower(): name for name in KNOWN_LEADS}
 _PREFIXES = ("ecg lead ", "ecg ", "lead ")
+_MOST_MV = 1e6  # no recorder reaches it; beyond it a value is neither kept in 32 bits nor counted in microvolts
 _MV_PER = {"nv": 1e-6, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "mv": 1.0, "v": 1e3}
 
 
@@ -59,7 +60,7 @@ def _to_mv(lead: Lead) -> Floats | None:
         return None
     samples = np.asarray(lead.samples, dtype=np.float64)
     values = samples * lead.resolution + lead.offset if lead.is_raw else samples
-    return np.where(np.isfinite(values), values * _MV_PER[unit], np.nan)
+    return np.where(np.isfinite(values), np.clip(values * _MV_PER[unit], -_MOST_MV, _MOST_MV), np.nan)
 
 
 def _add_derived_limb_leads(in_mv: dict[str, Floats]) -> None:

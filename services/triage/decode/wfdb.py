@@ -22,6 +22,7 @@ _GAIN = re.compile(r"\d{1,9}(?:\.\d{0,9})?(?:\(-?\d{1,9}\))?(?:/[a-zA-Zµμ]{1,3
 _COMMENT = re.compile(r"<?([A-Za-z_ ]{2,24})>?:\s*(.*)")
 _INVALID = {"16": -32768, "61": -32768, "160": -32768, "24": -(2**23), "32": -(2**31), "80": -128, "212": -2048, "310": -512, "311": -512}
 _MAX_LEADS, _MAX_SAMPLES = 64, 20_000_000
+_PERSON_KEY = re.compile(r"name|patient|physician|doctor|cardiologist|technician|operator|(?:^|[ _])id$")
 _MIT_AGE_SEX = re.compile(r"(\d{1,3})\s+([MF])\b")
 
 _BAD_HEADER = "The .hea file cannot be read. Export the recording again, and send the .hea with all its signal files."
@@ -56,14 +57,14 @@ def decode_wfdb(header: UploadedFile, files: Sequence[UploadedFile]) -> Recordin
         record = parse_path(WFDBParser, path)
     _blank_invalid(record, rewritten.formats)
     leads, samples_mv, fs_hz = assemble(record.leads, fs_hz=rewritten.fs_hz)
-    facts, diagnoses = _comments(rewritten.comments)
+    facts, diagnoses, people = _comments(rewritten.comments)
     return Recording(
         leads=leads,
         samples_mv=samples_mv,
         fs_hz=fs_hz,
         age_y=age_of(birth=None, acquired=None, printed_y=_number(facts.get("age", ""))),
         sex=sex_of(facts.get("sex", facts.get("gender", ""))),
-        vendor_statements=without_identity(diagnoses, [value for key, value in facts.items() if re.search(r"name|\bid\b|physician|doctor", key)]),
+        vendor_statements=without_identity(diagnoses, people),
         format="WFDB",
     )
 
@@ -111,15 +112,18 @@ def _blank_invalid(record: ECGRecord, formats: tuple[str, ...]) -> None:
         lead.samples = np.where(lead.samples == _INVALID[form], np.nan, lead.samples)
 
 
-def _comments(comments: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
-    """Return the facts by their lower-case keys, and the lines of diagnosis; LUDB lists these one a line after `<diagnoses>:`."""
+def _comments(comments: tuple[str, ...]) -> tuple[dict[str, str], list[str], list[str]]:
+    """Return the facts by their lower-case keys, the lines of diagnosis, and who is named; LUDB lists diagnoses one a line after `<diagnoses>:`."""
     facts: dict[str, str] = {}
     diagnoses: list[str] = []
+    people: list[str] = []
     listing = False
     for comment in comments:
         matched = _COMMENT.fullmatch(comment)
         key = matched[1].strip().lower() if matched else ""
-        if matched and key in ("dx", "diagnosis", "diagnoses", "scp"):
+        if matched and _PERSON_KEY.search(key):
+            people.append(matched[2])
+        elif matched and key in ("dx", "diagnosis", "diagnoses", "scp"):
             listing = key != "scp" and not matched[2]
             diagnoses += [matched[2]] if matched[2] else []
         elif listing:
@@ -129,7 +133,7 @@ def _comments(comments: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
         elif mit := _MIT_AGE_SEX.match(comment):
             facts.setdefault("age", mit[1])
             facts.setdefault("sex", mit[2])
-    return facts, diagnoses
+    return facts, diagnoses, people
 
 
 def _number(text: str) -> float | None:

@@ -1,7 +1,8 @@
 """The three XML formats: Philips Sierra, GE MUSE, HL7 aECG. Entities are refused before any of their readers sees the file."""
 
+import math
 import re
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, tostring
 
 from ecgdatakit.exceptions import CorruptedFileError
 from ecgdatakit.models import ECGRecord
@@ -24,11 +25,15 @@ _READERS: dict[str, tuple[type[Parser], str]] = {
 _MAX_BYTES = 8 * 1024 * 1024  # a minute of twelve leads at 1000 Hz, written out in digits, is half of it
 _MAX_TAGS = 100_000  # the richest cart writes some thousands; a million take seconds and gigabytes
 _MAX_TAG_CHARACTERS = 60
+_MAX_NUMBER_CHARACTERS = 30
 _PHILIPS_S = 10.0  # what follows is a 1 mV calibration pulse in every lead, which reads as ST elevation
 _PERSON_TAG = re.compile(
     r"name$|^(patientid|mrn|uniquepatientid|secondaryid|family|given|operatorid|.*physician.*|.*clinician.*|.*md(id|lastname|firstname)|.*tech(id)?)$"
 )
-_NOT_A_PERSON = re.compile(r"(site|location|facility|institution|department|cart|device|lead|measurement|wave|study|trial|template|report)\w*name$")
+_NOT_A_PERSON = re.compile(
+    r"^(?!.*(physician|clinician|doctor|operator|tech|patient|investigator|reader|reviewer)).*"
+    r"(site|location|facility|institution|department|cart|device|lead|measurement|wave|study|trial|template|report)\w*name$"
+)
 
 
 def is_xml(content: bytes) -> bool:
@@ -45,7 +50,7 @@ def decode_xml(content: bytes) -> Recording:
     if reader is None:
         raise Undecodable("unknown_format", "This XML file is not an ECG of a known kind. Export the recording as Philips, MUSE, HL7 aECG or DICOM.")
     parser, form = reader
-    record = parse(parser, content)
+    record = _parse(parser, content, root)
     leads, samples_mv, fs_hz = assemble(record.leads, fs_hz=_exact_rate_hz(record))
     if parser is SierraXMLParser:
         samples_mv = samples_mv[:, : round(_PHILIPS_S * fs_hz)]
@@ -59,6 +64,29 @@ def decode_xml(content: bytes) -> Recording:
         vendor_statements=without_identity(statements_of(record), people_in(record) + _people_in(root)),
         format=form,
     )
+
+
+def _parse(parser: type[Parser], content: bytes, root: Element) -> ECGRecord:
+    """Return the record, also where a measurement of the cart's own is "NaN" or without end: no lead needs it, and the library stumbles over it."""
+    try:
+        return parse(parser, content)
+    except Undecodable as failure:
+        endless = [element for element in root.iter() if element.text and _is_no_finite_number(element.text)]
+        if not endless:
+            raise
+        for element in endless:
+            element.text = None
+        try:
+            return parse(parser, tostring(root, encoding="utf-8"))
+        except Undecodable:
+            raise failure from None
+
+
+def _is_no_finite_number(text: str) -> bool:
+    try:
+        return len(text) <= _MAX_NUMBER_CHARACTERS and not math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _root(content: bytes) -> Element:
@@ -81,6 +109,6 @@ def _people_in(root: Element) -> list[str]:
     found: list[str] = []
     for element in root.iter():
         tag = element.tag.lower() if isinstance(element.tag, str) and len(element.tag) <= _MAX_TAG_CHARACTERS else ""
-        if element.text and len(element.text) <= 100 and _PERSON_TAG.search(tag) and not _NOT_A_PERSON.search(tag):
+        if element.text and _PERSON_TAG.search(tag) and not _NOT_A_PERSON.search(tag):
             found.append(element.text)
     return found

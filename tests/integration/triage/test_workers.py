@@ -13,7 +13,7 @@ import pytest
 
 from services.runtime.errors import Away
 from services.triage.nursery import Limits
-from services.triage.workers import WorkerLost, Workers
+from services.triage.workers import GRACE_S, WorkerLost, Workers
 
 LIMITS = Limits(seconds=0.5, memory_bytes=256 * 1024 * 1024)
 
@@ -34,14 +34,18 @@ def obey(task: Mapping[str, object], body: bytes) -> tuple[dict[str, object], by
             os.kill(os.getpid(), signal.SIGSEGV)
         case "raise":
             raise ValueError("quotes a name")
+        case "hold":  # say that the task is in hand, and keep it until the test lets go
+            with socket.create_connection(("127.0.0.1", int(str(task["port"])))) as line:
+                line.recv(1)
+            return {"held": True}, b""
         case "descriptors":
             return {"open": [each.name for each in Path("/proc/self/fd").iterdir()]}, b""
     return {}, b""
 
 
 @asynccontextmanager
-async def hired(count: int = 1) -> AsyncIterator[Workers]:
-    workers = Workers(obey, count=count, limits=LIMITS)
+async def hired(count: int = 1, limits: Limits = LIMITS) -> AsyncIterator[Workers]:
+    workers = Workers(obey, count=count, limits=limits)
     try:
         yield workers
     finally:
@@ -85,6 +89,29 @@ async def test_a_worker_that_is_killed_for_anothers_sake_costs_no_patient_the_ve
     assert again["pid"] != told["pid"]
 
 
+async def test_workers_that_died_idle_are_replaced_and_blame_no_recording():
+    async with hired(2) as workers:
+        both = await asyncio.gather(workers.do({"do": "echo"}, b""), workers.do({"do": "echo"}, b""))
+        dead = {told["pid"] for told, _ in both}
+        assert len(dead) == 2
+        for pid in dead:
+            os.kill(int(str(pid)), signal.SIGKILL)
+        for _ in range(3):
+            told, content = await workers.do({"do": "echo"}, b"infarction")
+            assert content == b"infarction"
+            assert told["pid"] not in dead
+
+
+async def test_an_answer_that_came_while_the_service_itself_stood_still_is_heard():
+    async with hired() as workers:
+        await workers.do({"do": "echo"}, b"")
+        asked = asyncio.create_task(workers.do({"do": "echo"}, b"infarction"))
+        await asyncio.sleep(0)  # the task is given to the worker
+        time.sleep(LIMITS.seconds + GRACE_S)  # noqa: ASYNC251  a stopped process is what is tested
+        _, content = await asked
+    assert content == b"infarction"
+
+
 async def test_one_worker_serves_many_tasks():
     async with hired() as workers:
         pids = {(await workers.do({"do": "echo"}, b""))[0]["pid"] for _ in range(5)}
@@ -107,10 +134,32 @@ async def test_the_death_of_the_nursery_is_seen_and_no_message_is_blamed():
         os.kill(nursery, signal.SIGKILL)
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(watching, 10)
-        with pytest.raises((Away, WorkerLost)):
-            await workers.do({"do": "echo"}, b"")
+        for _ in range(2):
+            with pytest.raises(Away):
+                await workers.do({"do": "echo"}, b"")
+
+
+async def test_the_death_of_the_nursery_blames_no_task_in_hand():
+    async with hired(2, Limits(seconds=60, memory_bytes=LIMITS.memory_bytes)) as workers, _told_of_holding() as (port, holding):
+        both = await asyncio.gather(workers.do({"do": "echo"}, b""), workers.do({"do": "echo"}, b""))
+        in_hand = asyncio.create_task(workers.do({"do": "hold", "port": port}, b""))
+        await asyncio.wait_for(holding.wait(), 10)
+        os.kill(_parent_of(both[0][0]["pid"]), signal.SIGKILL)
+        with pytest.raises(Away):
+            await asyncio.wait_for(in_hand, 10)
         with pytest.raises(Away):
             await workers.do({"do": "echo"}, b"")
+
+
+@asynccontextmanager
+async def _told_of_holding() -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """Give a port, and what is set as soon as a worker has called it."""
+    holding = asyncio.Event()
+    server = await asyncio.start_server(lambda _read, _write: holding.set(), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], holding
+    finally:
+        server.close()
 
 
 def _parent_of(pid: int) -> int:

@@ -1,10 +1,16 @@
 """Nothing that names a person leaves the decoder."""
 
+import io
 import pickle
+import re
 from datetime import date
 
+import pydicom
 import pytest
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
+from contracts.assessments import MAX_STATEMENT_CHARACTERS
 from contracts.vocabulary import Sex
 from services.runtime.archive import UploadedFile
 from services.triage.anonymise import age_of, without_identity
@@ -55,10 +61,112 @@ def test_a_statement_that_names_the_patient_is_dropped_and_the_others_stay(uploa
         ("Referred by: X", [], False),
         ("tel 13812345678", [], False),
         ("426783006", [], True),
+        ("LI NA 窦性心律", ["NA", "LI"], False),  # a file keeps family and given name apart
+        ("LI NA窦性心律", ["LI NA"], False),  # with no space before the Chinese
+        ("Na, Li: sinus rhythm", ["LI NA"], False),
+        ("ECG of LiNa", ["LI", "NA"], False),
+        ("liyina sinus rhythm", ["LI", "YI NA"], False),
+        ("ＬＩ　ＮＡ sinus rhythm", ["LI NA"], False),
+        ("L\u200bi Na sinus rhythm", ["LI NA"], False),
+        ("Wang Xiaoming: sinus rhythm", ["Wang", "Xiaoming"], False),
+        ("wangxiaoming sinus rhythm", ["Wang", "Xiaoming"], False),
+        ("Clark窦性心律", ["Clark"], False),
+        ("窦性心律Dr. Wu", [], False),
+        ("J. Li, sinus rhythm", ["Li", "J"], False),
+        ("李娜 窦性心律", ["李", "娜"], False),
+        ("李娜 窦性心律", ["李 娜"], False),
+        ("tel 138-1234-5678", [], False),
+        ("LV hypertrophy, ST elevation in V1", ["LV", "NA"], True),  # a family name alone is no name: carts write Lv for 吕
+        ("Lateral ST-T change, li 3", ["Li"], True),
+        ("V1 ST 0.2 mV, LV strain", ["V", "Li"], True),
+        ("A-V block", ["A", "V"], True),
+        ("Linear trend", ["Li", "Na"], True),
+        ("高度房室传导阻滞", ["高"], True),
+        ("Sinus " + "." * (MAX_STATEMENT_CHARACTERS - 10) + " Wang", ["Wang"], False),  # the cut would halve the name
     ],
 )
 def test_what_names_somebody_is_told_from_what_does_not(statement, identity, kept):
     assert (without_identity([statement], identity) == (statement,)) is kept
+
+
+def test_a_name_of_two_short_words_in_a_cart_s_statement_does_not_leave(uploaded):
+    (file,) = uploaded("vendor/muse/guangxi_teaching_sinus_rhythm.xml")
+    text = file.content.decode("utf-8").replace("窦性心律", "LI NA 窦性心律")
+    named = re.sub(r"<PatientLastName>.*?<", "<PatientFirstName>NA</PatientFirstName><PatientLastName>LI<", text)
+    assert ">NA</PatientFirstName><PatientLastName>LI<" in named
+    recording = decode([UploadedFile("a.xml", named.encode("utf-8"))])
+    assert not any("NA" in statement for statement in recording.vendor_statements)
+    assert "ST段抬高（提示心室早期复极）" in recording.vendor_statements
+
+
+def test_who_reported_is_a_person_whatever_the_tag_around_the_name_is_called(uploaded):
+    (file,) = uploaded("vendor/muse/guangxi_teaching_sinus_rhythm.xml")
+    text = file.content.decode("utf-8").replace("窦性心律", "Hofmann 窦性心律")
+    named = text.replace("<PatientDemographics>", "<ReportingPhysicianName>Hofmann</ReportingPhysicianName><PatientDemographics>", 1)
+    assert any("Hofmann" in statement for statement in decode([UploadedFile("a.xml", text.encode())]).vendor_statements)
+    assert not any("Hofmann" in statement for statement in decode([UploadedFile("a.xml", named.encode())]).vendor_statements)
+
+
+def annotated(content: bytes, *texts: str) -> pydicom.Dataset:
+    """Return the DICOM file with these statements of the cart."""
+    file = pydicom.dcmread(io.BytesIO(content))
+    file.WaveformAnnotationSequence = [pydicom.Dataset() for _ in texts]
+    for item, text in zip(file.WaveformAnnotationSequence, texts, strict=True):
+        item.UnformattedTextValue = text
+    return file
+
+
+def statements(file: pydicom.Dataset) -> tuple[str, ...]:
+    out = io.BytesIO()
+    file.save_as(out)
+    return decode([UploadedFile("a.dcm", out.getvalue())]).vendor_statements
+
+
+def test_a_person_named_deep_in_a_dicom_file_is_known_in_its_annotations(uploaded):
+    (original,) = uploaded("vendor/one-recording/Example.dcm")
+    file = annotated(original.content, "Sinus rhythm", "Seen with Hofmann", "Old number 7788-99", "Hofmann: normal")
+    assert len(statements(file)) == 4
+    step, code, other = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    code.PersonName = "Hofmann^Ada"
+    step.PerformingPhysicianName = "Hofmann^Ada"
+    step.PerformingPhysicianIdentificationSequence = [code]
+    other.PatientID = "7788-99"
+    file.ReferencedPerformedProcedureStepSequence = [step]
+    file.OtherPatientIDsSequence = [other]
+    assert statements(file) == ("Sinus rhythm",)
+
+
+def test_where_the_names_of_a_dicom_file_cannot_be_known_no_statement_leaves_and_the_leads_stay(uploaded):
+    (original,) = uploaded("vendor/one-recording/Example.dcm")
+    sound = decode([original])
+    broken = annotated(original.content, "Sinus rhythm")
+    tag = Tag(0x0040, 0x0275)
+    broken._dict[tag] = RawDataElement(tag, "SQ", 6, b"123123", 0, False, True)
+    deep = annotated(original.content, "Sinus rhythm")
+    innermost = deep
+    for _ in range(20):
+        innermost.ContentSequence = [pydicom.Dataset()]
+        innermost = innermost.ContentSequence[0]
+    for file in (broken, deep):
+        out = io.BytesIO()
+        file.save_as(out)
+        recording = decode([UploadedFile("a.dcm", out.getvalue())])
+        assert recording.vendor_statements == ()
+        assert (recording.samples_mv == sound.samples_mv)[~(sound.samples_mv != sound.samples_mv)].all()
+
+
+def test_a_file_with_more_names_than_can_be_compared_gives_no_statement():
+    assert without_identity(["Sinus rhythm"], ["Clark"] * 5000) == ("Sinus rhythm",)
+    assert without_identity(["Sinus rhythm"], [f"Name{number}" for number in range(5000)]) == ()
+
+
+def test_a_name_among_the_lines_of_a_wfdb_diagnosis_is_known_as_one(uploaded):
+    *signals, header = sorted(uploaded("ludb/56.hea"), key=lambda file: file.name)
+    named = b"<diagnoses>:\n#Patient name: Li Na\n#Sinus rhythm of Li Na\n#Referring physician: Hofmann\n#Hofmann agrees"
+    content = header.content.replace(b"<diagnoses>:", named)
+    assert content != header.content
+    recording = decode([UploadedFile(header.name, content), *signals])
+    assert recording.vendor_statements == decode([header, *signals]).vendor_statements
 
 
 @pytest.mark.parametrize(

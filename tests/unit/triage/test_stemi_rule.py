@@ -1,9 +1,11 @@
 """The STEMI rule, row by row: thresholds, neighbours, and when it may not be applied."""
 
+from itertools import combinations
+
 import pytest
 
 from contracts.vocabulary import Priority, Sex
-from services.triage.recording import STANDARD
+from services.triage.recording import KNOWN_LEADS, STANDARD
 from services.triage.stemi import Measured, judge, threshold
 
 M, F = Sex.MALE, Sex.FEMALE
@@ -65,7 +67,8 @@ def test_an_unknown_fact_is_named_with_the_threshold(age_y, sex, why):
         ({"III": 0.3}, None),
         ({"V2": 0.199, "V3": 0.5}, None),
         ({"I": 0.2, "aVR": -0.2}, None),  # -aVR joins leads and is none itself
-        ({"V6": 0.1, "V7": 0.1}, None),
+        ({"V5": 0.1, "V6": 0.1, "V7": 0.05}, ("V5", "V6", "V7")),  # the chest leads go on round to the back
+        ({"V6": 0.1, "V8": 0.1}, None),
     ],
 )
 def test_it_takes_two_neighbours(st_mv, leads):
@@ -80,6 +83,27 @@ def test_it_takes_two_neighbours(st_mv, leads):
         assert finding.rule
         assert finding.version
         assert finding.source
+
+
+WALLS = {
+    ("aVL", "I"): "lateral", ("I", "II"): "inferior and lateral", ("II", "aVF"): "inferior", ("aVF", "III"): "inferior",
+    ("V1", "V2"): "anterior", ("V2", "V3"): "anterior", ("V3", "V4"): "anterior", ("V4", "V5"): "anterior and lateral",
+    ("V5", "V6"): "lateral", ("V6", "V7"): "lateral and posterior", ("V7", "V8"): "posterior", ("V8", "V9"): "posterior",
+    ("V3R", "V4R"): "right ventricle",
+}  # fmt: skip
+
+
+def test_every_pair_of_neighbours_names_its_walls_and_no_other_pair_is_found():
+    found = {}
+    for pair in combinations(KNOWN_LEADS, 2):
+        for finding in judge(measured(**dict.fromkeys(pair, 0.3))):
+            found[finding.leads] = finding.title.removeprefix("STEMI, ").split(":")[0]
+    assert found == WALLS
+
+
+def test_the_title_of_the_longest_finding_fits_its_place():
+    findings = judge(measured(**dict.fromkeys(KNOWN_LEADS, 25.0)))
+    assert [finding.leads[0] for finding in findings] == ["aVL", "V1", "V3R"]
 
 
 def test_two_walls_are_two_findings():
@@ -104,6 +128,12 @@ def test_elevation_under_high_voltages_is_yellow_unless_it_is_great_in_proportio
     assert judge(measured(V1=0.8, V2=0.9, V3=0.9, **TALL))[0].priority is Priority.RED  # three leads above 25 %
     assert judge(measured(V2=0.9, V3=0.9, **TALL))[0].priority is Priority.YELLOW  # two are not enough
     assert judge(measured(V2=0.9, V3=0.9, t_inverted=["V3"], **TALL))[0].priority is Priority.RED  # with an inverted T they are
+
+
+def test_a_lead_whose_qrs_has_a_gap_is_judged_all_the_same():
+    known = measured(V1=0.8, V2=0.9, V3=0.9, **TALL)
+    gap = Measured(known.st_j_mv, {k: v for k, v in known.r_mv.items() if k != "V2"}, {k: v for k, v in known.s_mv.items() if k != "V2"}, 90, 60, M)
+    assert judge(gap)[0].priority is Priority.RED
 
 
 @pytest.mark.parametrize(("sex", "blocked"), [(F, True), (M, False), (None, False)])
