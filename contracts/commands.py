@@ -14,7 +14,12 @@ class Command(Frozen):
 class Acknowledge(Command):
     """A person has the case in hand: nobody is paged further for what they were paged for."""
 
+    schema_version = 2
+
     by: PersonId
+    seen_sequence: int | None = Field(
+        default=None, ge=1, description="ce_sequence of the case's event up to which the person could see it; what was raised after it goes on paging"
+    )
 
 
 class OpenUnread(Command):

@@ -12,6 +12,7 @@ from contracts.vocabulary import Frozen, Instant, Priority
 
 Headers = tuple[tuple[str, bytes], ...]
 MAX_VALUE_BYTES = 512 * 1024
+_CAN_WAIT = {Priority.YELLOW.value.encode(), Priority.GREEN.value.encode()}
 
 
 class Envelope(Frozen):
@@ -65,7 +66,7 @@ def seal(
         type=kind,
         source=f"/greenchannel/{source}",
         subject=str(subject),
-        dataschema=f"urn:greenchannel:schema:{kind}:1",
+        dataschema=f"urn:greenchannel:schema:{kind}:{event.schema_version}",
         partitionkey=key,
         time=time,
         recordedtime=recorded,
@@ -97,3 +98,13 @@ def open_envelope(headers: Iterable[tuple[str, bytes]]) -> Envelope:
         raise EnvelopeUnreadable(f"missing or malformed: {wrong}") from None
     except UnicodeDecodeError:
         raise EnvelopeUnreadable("a header is not UTF-8") from None
+
+
+def header(headers: Iterable[tuple[str, bytes]], name: str) -> bytes | None:
+    """Return the first header of that name: what a reader parts messages by before anything is parsed."""
+    return next((value for each, value in headers if each == name), None)
+
+
+def can_wait(headers: Iterable[tuple[str, bytes]]) -> bool:
+    """Tell a message that says by its priority that it can wait. Whatever does not say so waits for nobody."""
+    return header(headers, "ce_priority") in _CAN_WAIT

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -51,6 +51,8 @@ class Complaint(StrEnum):
 
 class Frozen(BaseModel):
     """A value that does not change. Unknown fields pass: an old reader must outlive a new writer."""
+
+    schema_version: ClassVar[int] = 1  # of an event: the newest of its versions in schemas/history
 
     model_config = ConfigDict(
         frozen=True,

@@ -3,7 +3,7 @@
 Every message leaves at least one event: what is not done is refused, in the open."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from contracts.assessments import Assessed
@@ -26,14 +26,15 @@ from contracts.cases import (
 from contracts.commands import Acknowledge, OpenUnread, PageAgain
 from contracts.deliveries import NoticeFailed, NoticeSent, NoticeUnknown
 from contracts.directory import Directory
-from contracts.ids import EventId, notice_id
+from contracts.ids import EventId, UploadId, notice_id
 from contracts.intake import EcgUploaded
 from contracts.vocabulary import Lane, Priority
 from services.cases.evolve import evolve
 from services.cases.state import Case, Phase, Upload
 from services.cases.timers import ASSESSED_WITHIN, READ_WITHIN_AT_LEAST
 
-NOT_READ_YET = "the ECG was not read in time: look at it, or have it recorded again"
+SEEN_AFTER = timedelta(seconds=5)  # what was raised since then cannot have been seen: two clocks, a projection, a person's eyes
+HEADLINE_LONGEST = 300
 
 Told = EcgUploaded | Assessed | Acknowledge | OpenUnread | PageAgain | NoticeSent | NoticeFailed | NoticeUnknown
 
@@ -101,8 +102,7 @@ class _Decision:
         )
 
     def assess(self, assessed: Assessed) -> None:
-        headline = headline_of(assessed)
-        is_new = self._is_new(assessed)
+        headline, before = headline_of(assessed), self.state.upload(assessed.upload_id)
         self.add(
             UploadAssessed(
                 **self.of_case,
@@ -119,42 +119,34 @@ class _Decision:
         )
         match assessed.priority:
             case Priority.RED:
-                self._red(assessed, headline, is_new=is_new)
+                if before is None or before.priority is not Priority.RED:  # else people were told of it as a red
+                    self._call(assessed.upload_id, Priority.RED)
+                self._answer(assessed, headline)
             case Priority.NOT_EVALUABLE:
-                self._not_evaluable(assessed, headline, is_new=is_new)
+                self._not_evaluable(assessed, headline, before)
             case Priority.YELLOW | Priority.GREEN:
                 self._answer(assessed, headline)
                 self._settle(assessed)
             case _:
                 assert_never(assessed.priority)
 
-    def _is_new(self, assessed: Assessed) -> bool:
-        """Return whether people have not been told of this upload yet: it was not assessed before, nor given up waiting for."""
-        known = self.state.upload(assessed.upload_id)
-        return known is None or known.due_at is not None
-
-    def _red(self, assessed: Assessed, headline: str, *, is_new: bool) -> None:
-        if not self.state.is_open:
-            self._open(assessed, Priority.RED, headline)
-        elif self.state.priority is not Priority.RED or (is_new and self.state.phase is Phase.ACKNOWLEDGED):
-            self._raise(assessed, headline, Priority.RED)
-        self._answer(assessed, headline)
-
-    def _not_evaluable(self, assessed: Assessed, headline: str, *, is_new: bool) -> None:
-        if assessed.lane is Lane.EMERGENCY:
-            self._cannot_tell(assessed, headline, is_new=is_new)
+    def _not_evaluable(self, assessed: Assessed, headline: str, before: Upload | None) -> None:
+        were_told = before is not None and before.due_at is None and before.is_for_people  # as one that was not read in time, if not as this
+        if assessed.lane is Lane.EMERGENCY and not were_told:
+            self._call(assessed.upload_id, Priority.NOT_EVALUABLE)
         reasons = tuple(problem.text for problem in assessed.quality.problems) or (headline,)
         self.add(RepeatAsked(**self.of_case, upload_id=assessed.upload_id, clinic_id=assessed.clinic_id, reasons=reasons))
 
-    def _cannot_tell(self, upload: Upload | Assessed, headline: str, *, is_new: bool) -> None:
-        """Page people for a recording that nobody can judge; while a case is paged for already, it joins what they are paged for."""
-        if not self.state.is_open:
-            self._open(upload, Priority.NOT_EVALUABLE, headline)
-        elif is_new and self.state.phase is Phase.ACKNOWLEDGED:
-            self._raise(upload, headline, self.state.priority or Priority.NOT_EVALUABLE)  # what was red stays so: nothing may settle it
+    def _call(self, upload_id: UploadId, priority: Priority) -> None:
+        """Page people for an upload of which they were not told.
 
-    def _raise(self, upload: Upload | Assessed, headline: str, priority: Priority) -> None:
-        self.add(CaseRaised(**self.of_case, upload_id=upload.upload_id, priority=priority, headline=headline))
+        Also where they are paged already: somebody may be about to acknowledge what came before it. What was red stays so: nothing may settle it."""
+        if self.state.is_open:
+            priority = Priority.RED if Priority.RED in {priority, self.state.priority} else priority
+            _, headline = paged_for(self.state, upload_id)
+            self.add(CaseRaised(**self.of_case, upload_id=upload_id, priority=priority, headline=headline))
+        else:
+            self._open(upload_id, priority)
         self._page()
 
     def _answer(self, assessed: Assessed, headline: str) -> None:
@@ -163,15 +155,14 @@ class _Decision:
         self.add(ClinicAnswered(**self.of_case, **answer, text=clinic_text(assessed.priority, headline, centre.standing_number)))
 
     def _settle(self, assessed: Assessed) -> None:
-        """An evaluable recording answers a case that was open only because another could not be read.
+        """An evaluable recording answers a case that was open only because others could not be read.
 
-        Not one from before it, nor a check-up, nor while another is still awaited."""
+        Not a check-up, nor one from before any of them, nor while another is still awaited."""
         state = self.state
-        opened_for = state.upload(state.upload_id) if state.upload_id else None
-        if not state.is_open or state.priority is not Priority.NOT_EVALUABLE or opened_for is None:
+        if not state.is_open or state.priority is not Priority.NOT_EVALUABLE or assessed.lane is not Lane.EMERGENCY:
             return
-        waiting = any(upload.due_at for upload in state.uploads)
-        if assessed.lane is Lane.EMERGENCY and assessed.received_at >= opened_for.received_at and not waiting:
+        unknown = [upload for upload in state.uploads if upload.is_for_people]
+        if not any(upload.due_at or upload.received_at > assessed.received_at for upload in unknown):
             self.add(CaseSettled(**self.of_case, upload_id=assessed.upload_id, priority=assessed.priority))
 
     def open_unread(self, command: OpenUnread) -> None:
@@ -180,14 +171,15 @@ class _Decision:
             self.refuse(command, "the upload was assessed in time")
             return
         self.add(AssessmentMissed(**self.of_case, upload_id=upload.upload_id))
-        self._cannot_tell(upload, NOT_READ_YET, is_new=True)
+        self._call(upload.upload_id, Priority.NOT_EVALUABLE)
 
-    def _open(self, upload: Upload | Assessed, priority: Priority, headline: str) -> None:
+    def _open(self, upload_id: UploadId, priority: Priority) -> None:
+        upload, headline = paged_for(self.state, upload_id)
         centre_id, centre = self.directory.centre_of(upload.clinic_id)
         self.add(
             CaseOpened(
                 **self.of_case,
-                upload_id=upload.upload_id,
+                upload_id=upload_id,
                 clinic_id=upload.clinic_id,
                 priority=priority,
                 headline=headline,
@@ -196,7 +188,6 @@ class _Decision:
                 centre_number=centre.standing_number,
             )
         )
-        self._page()
 
     def page_again(self, command: PageAgain) -> None:
         if self.state.phase is Phase.OPENED and self.state.round == command.round:
@@ -207,7 +198,7 @@ class _Decision:
     def _page(self) -> None:
         """Page everybody on call, in the next round."""
         state = self.state
-        upload = next(each for each in state.uploads if each.upload_id == state.upload_id)
+        upload, headline = paged_for(state, state.upload_id)
         _, centre = self.directory.centre_of(upload.clinic_id)
         for person_id in centre.on_call:
             method = next(iter(self.directory.people[person_id].methods))
@@ -219,7 +210,7 @@ class _Decision:
                     method=method,
                     round=state.round + 1,
                     priority=state.priority or Priority.RED,
-                    headline=state.headline,
+                    headline=headline,
                     clinic_id=upload.clinic_id,
                     upload_id=upload.upload_id,
                     received_at=upload.received_at,
@@ -230,6 +221,9 @@ class _Decision:
 
     def acknowledge(self, command: Acknowledge) -> None:
         match self.state.phase:
+            case Phase.OPENED if not has_seen_all(self.state, command):
+                _, headline = paged_for(self.state, self.state.upload_id)
+                self.refuse(command, f"new since you looked: {headline[:200]}. Look at the case again, then acknowledge it")
             case Phase.OPENED:
                 self.add(Acknowledged(**self.of_case, by=command.by, round=self.state.round))
             case Phase.ACKNOWLEDGED:
@@ -243,6 +237,27 @@ class _Decision:
         outcome, reason = _outcome(notice)
         of_notice = {"notice_id": notice.notice_id, "person_id": notice.person_id, "method": notice.method, "round": notice.round}
         self.add(NoticeReported(**self.of_case, **of_notice, outcome=outcome, reason=reason))
+
+
+def paged_for(state: Case, upload_id: UploadId | None) -> tuple[Upload, str]:
+    """Return the upload that a page names and the reason for the page, by all that is known now; upload_id is what the case was raised for.
+
+    A red comes first, whatever else cannot be read: its minutes count."""
+    raised_for = next(upload for upload in state.uploads if upload.upload_id == upload_id)
+    reds = [upload for upload in state.uploads if upload.priority is Priority.RED]
+    if raised_for.priority is Priority.RED or not reds:
+        return raised_for, raised_for.reason
+    red = max(reds, key=lambda upload: upload.received_at)
+    return red, f"{red.reason}; another recording: {raised_for.reason}"[:HEADLINE_LONGEST]
+
+
+def has_seen_all(state: Case, command: Acknowledge) -> bool:
+    """Return whether who acknowledges could see what people are paged for now.
+
+    One who does not say what was seen is taken by the time: a page too many is borne, a red that nobody saw is not."""
+    if command.seen_sequence is not None:
+        return command.seen_sequence >= state.raised_sequence
+    return state.raised_at is None or command.at > state.raised_at + SEEN_AFTER
 
 
 def _outcome(notice: NoticeSent | NoticeFailed | NoticeUnknown) -> tuple[NoticeOutcome, str]:

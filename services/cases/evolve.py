@@ -17,7 +17,7 @@ from contracts.cases import (
     UploadAssessed,
     UploadReceived,
 )
-from contracts.vocabulary import Lane
+from contracts.vocabulary import Lane, Priority
 from services.cases.state import Case, Phase, Upload
 
 
@@ -36,10 +36,9 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: PLR0911 - a table
         case AssessmentMissed():
             return _with_upload(state, _known(state, event.upload_id).model_copy(update={"due_at": None}))
         case CaseOpened():
-            opened = {"phase": Phase.OPENED, "centre_id": event.centre_id, "owner": None}
-            return state.model_copy(update=opened | _open_for(event))
+            return _raised(state, event).model_copy(update={"centre_id": event.centre_id})
         case CaseRaised():
-            return state.model_copy(update={"phase": Phase.OPENED, "owner": None} | _open_for(event))
+            return _raised(state, event)
         case PageRequested():
             return state.model_copy(update={"round": event.round, "paged_at": event.at})
         case Acknowledged():
@@ -54,8 +53,10 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: PLR0911 - a table
             assert_never(event)
 
 
-def _open_for(event: CaseOpened | CaseRaised) -> dict[str, object]:
-    return {"priority": event.priority, "headline": event.headline, "upload_id": event.upload_id}
+def _raised(state: Case, event: CaseOpened | CaseRaised) -> Case:
+    open_for = {"priority": event.priority, "upload_id": event.upload_id}
+    to_be_seen = {"raised_sequence": state.sequence + 1, "raised_at": event.at}
+    return state.model_copy(update={"phase": Phase.OPENED, "owner": None} | open_for | to_be_seen)
 
 
 def _received(state: Case, event: UploadReceived) -> Case:
@@ -74,6 +75,9 @@ def _received(state: Case, event: UploadReceived) -> Case:
 
 
 def _assessed(state: Case, event: UploadAssessed) -> Case:
+    known = state.upload(event.upload_id)
+    if known is not None and known.priority is Priority.RED:
+        return state  # a red that people were told of stays one, whatever a later rulebook makes of it
     return _with_upload(
         state,
         Upload(
@@ -84,6 +88,7 @@ def _assessed(state: Case, event: UploadAssessed) -> Case:
             age_y=event.age_y,
             sex=event.sex,
             priority=event.priority,
+            headline=event.headline,
         ),
     )
 

@@ -5,6 +5,8 @@ from enum import StrEnum
 from contracts.ids import CaseId, CentreId, ClinicId, PatientKey, PersonId, UploadId
 from contracts.vocabulary import Age, Frozen, Instant, Lane, Priority, Sex
 
+NOT_READ_YET = "the ECG was not read in time: look at it, or have it recorded again"
+
 
 class Phase(StrEnum):
     NEW = "new"  # nothing happened yet
@@ -24,6 +26,17 @@ class Upload(Frozen):
     age_y: Age | None = None
     sex: Sex | None = None
     priority: Priority | None = None  # None: not assessed
+    headline: str = ""  # of its assessment
+
+    @property
+    def is_for_people(self) -> bool:
+        """It is urgent by its assessment, or is an emergency that nobody could judge: not assessed, or not evaluable."""
+        return self.priority is Priority.RED or (self.lane is Lane.EMERGENCY and self.priority in {None, Priority.NOT_EVALUABLE})
+
+    @property
+    def reason(self) -> str:
+        """Why people look at it."""
+        return self.headline if self.priority in {Priority.RED, Priority.NOT_EVALUABLE} else NOT_READ_YET
 
 
 class Case(Frozen):
@@ -34,8 +47,9 @@ class Case(Frozen):
     last_at: Instant | None = None
     uploads: tuple[Upload, ...] = ()
     priority: Priority | None = None  # what it is open for
-    headline: str = ""
     upload_id: UploadId | None = None  # the upload that it is open for
+    raised_sequence: int = 0  # of the event by which people are paged now: who takes it in hand must have seen that one
+    raised_at: Instant | None = None
     centre_id: CentreId | None = None
     round: int = 0
     paged_at: Instant | None = None

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from contracts.access import Access
 from contracts.cases import Acknowledged, CommandRefused
@@ -46,6 +46,9 @@ class Asked(BaseModel):
     """What a person asks of a case."""
 
     command: str
+    seen: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="`seen` of the case as it was shown to the person; else what the console knows of it by now"
+    )
 
 
 class Told(BaseModel):
@@ -166,19 +169,19 @@ class Api:
             raise Problem(422, "Unusable Idempotency-Key", "Send 1 to 200 visible ASCII characters, a UUID for one.")
         case = CaseId(case_id)
         facts, _ = await self._case(person, case, pages=LATEST_PAGES)
-        command_id = _command_id(case, person.person_id, idempotency_key)
-        await self._publish(self._acknowledge(case, facts, person.person_id, command_id))
+        command_id = _command_id(case, person.person_id, idempotency_key, asked.seen)
+        await self._publish(self._acknowledge(case, facts, person.person_id, asked.seen, command_id))
         acknowledged_id = event_id(command_id, Acknowledged.__name__)
         outcome = await _soon(lambda: self._projection.outcome(case, command_id, acknowledged_id), wait) if wait else None
         return _answer(case, command_id, outcome)
 
-    def _acknowledge(self, case_id: CaseId, facts: Facts, by: PersonId, command_id: EventId) -> Record:
+    def _acknowledge(self, case_id: CaseId, facts: Facts, by: PersonId, seen: int | None, command_id: EventId) -> Record:
         short, key = summary(facts, self._names), patient_key_of(facts)
         if short is None or key is None:
             raise _no_case()
         now = self._now()
         return seal(
-            Acknowledge(case_id=case_id, at=now, by=by),
+            Acknowledge(case_id=case_id, at=now, by=by, seen_sequence=seen or short.seen),
             event_id=command_id,
             source="console",
             subject=case_id,
@@ -202,13 +205,17 @@ def _answer(case_id: CaseId, command_id: EventId, outcome: Fact | None) -> Respo
     return JSONResponse(told.model_dump(mode="json"))
 
 
-def _command_id(case_id: CaseId, person: PersonId, key: str | None) -> EventId:
-    """Return the same id for the same key of the same person and case: pressing twice is asking once."""
-    return EventId(uuid4()) if key is None else event_id(case_id, json.dumps(["command", person, key]))
+def _command_id(case_id: CaseId, person: PersonId, key: str | None, seen: int | None) -> EventId:
+    """Return the same id for the same key of the same person and case: pressing twice is asking once. Pressing after another look is not."""
+    if key is None:
+        return EventId(uuid4())
+    return event_id(case_id, json.dumps(["command", person, key] if seen is None else ["command", person, key, seen]))
 
 
 def _no_case() -> Problem:
-    return Problem(404, "Unknown case", "No case of your centre has this id. GET /v1/cases lists them.")
+    return Problem(
+        404, "Unknown case", "No case of your centre is known here by this id. GET /v1/cases lists them; one just opened may take a moment."
+    )
 
 
 def _cursor(at: Listed) -> str:

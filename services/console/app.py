@@ -2,11 +2,14 @@
 
 Two parts, each of which may run by itself: the HTTP side, and the projector."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from contracts import topics
 from contracts.envelope import Record
+from contracts.topics import Topic
 from services.console.api import Api
+from services.console.groups import REST_GROUP, URGENT_GROUP, Headers, is_rest, is_urgent
 from services.console.projection import fact_of, places_of
 from services.console.redis_projection import RedisProjection
 from services.console.words import Told
@@ -18,6 +21,7 @@ from services.runtime.yaml_files import read_access, read_directory
 
 READS = (topics.CASES, topics.INTAKE_EMERGENCY, topics.ASSESSMENTS_EMERGENCY, topics.INTAKE_ROUTINE, topics.ASSESSMENTS_ROUTINE)
 WRITES = (topics.COMMANDS,)
+AT_ONCE = 32
 
 
 def build_http(links: Links) -> Service:
@@ -36,11 +40,12 @@ def build_projector(links: Links) -> Service:
         await projection.add(fact_of(message.topic, message.envelope, event), places_of(event), _now())
 
     inbox = Inbox(links.redis, "console")
-    return Service(
-        readers=[
-            Reader(topic, f"console.{topic.name}", project, inbox=inbox, dead_letters=links.producer, at_once=32, in_order=False) for topic in READS
-        ]
-    )
+
+    def reader(topic: Topic, group: str, wants: Callable[[Headers], bool] = lambda _: True) -> Reader:
+        return Reader(topic, group, project, inbox=inbox, dead_letters=links.producer, wants=wants, at_once=AT_ONCE, in_order=False)
+
+    of_cases = [reader(topics.CASES, URGENT_GROUP, is_urgent), reader(topics.CASES, REST_GROUP, is_rest)]
+    return Service(readers=[*of_cases, *(reader(topic, f"console.{topic.name}") for topic in READS if topic is not topics.CASES)])
 
 
 HTTP_PLAN = Plan(name="console", writes=WRITES, build=build_http)

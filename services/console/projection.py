@@ -1,7 +1,7 @@
 """What the console remembers: facts, each an event with its origin, gathered by upload and by case. Pure.
 
-Folding is the union of facts by event id. So the same event twice changes nothing, and the order in which they come, across topics or within
-one, does not matter; what is shown is worked out from the facts when it is asked for."""
+Remembering is the union of facts by event id. So the same event twice changes nothing, and the order in which they come, across topics or
+within one, does not matter; what is shown is worked out from the facts when it is asked for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,11 +80,6 @@ def places_of(event: Told) -> tuple[Place, ...]:
     upload_id = getattr(event, "upload_id", None)
     of_case = Place("case", event.case_id, opened_at=event.centre_id if isinstance(event, CaseOpened) else None)
     return (of_case, Place("upload", upload_id)) if upload_id else (of_case,)
-
-
-def fold(facts: Facts, fact: Fact) -> Facts:
-    """Return the facts with one more; the first of an id stands."""
-    return facts if fact.event_id in facts else {**facts, fact.event_id: fact}
 
 
 def in_order(facts: Facts) -> list[Fact]:

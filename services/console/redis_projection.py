@@ -1,9 +1,9 @@
-"""Facts in Redis. Every write is a union, so that nothing is read before it, and two projectors may write at once.
+"""Facts in Redis. Every write is a union in which the first of an id stands: nothing is read before it, and two projectors may write at once.
 
     P:console:upload:<upload>   hash: event id -> fact
     P:console:case:<case>       hash: event id -> fact, those that do not repeat
     P:console:pages:<case>      sorted set: facts of pages and refusals, by sequence, the newest 2,000
-    P:console:centre:<centre>   sorted set: the centre's newest 10,000 cases, by the time in ms at which they were opened
+    P:console:centre:<centre>   sorted set: the centre's newest 10,000 cases, by the time in ms at which they were last opened
 
 P is the bucket of the id. What nobody said anything of for 30 days is forgotten; its events stay in Kafka."""
 
@@ -30,7 +30,7 @@ LATEST = 200
 
 @dataclass(frozen=True, order=True)
 class Listed:
-    """A case in a centre's list: cases are listed by when they were opened, in ms, then by id."""
+    """A case in a centre's list: cases are listed by when they were last opened, in ms, then by id."""
 
     opened_ms: int
     case_id: str
@@ -110,12 +110,12 @@ def _add(pipeline: Pipeline, fact: Fact, place: Place, forget_at: datetime) -> N
         pipeline.zadd(keys[1], {written: fact.sequence or 0})
         pipeline.zremrangebyrank(keys[1], 0, -PAGES_AT_MOST - 1)
     else:
-        pipeline.hset(keys[0], str(fact.event_id), written)
+        pipeline.hsetnx(keys[0], str(fact.event_id), written)
     for key in keys:
         pipeline.pexpireat(key, forget_at, nx=True)
         pipeline.pexpireat(key, forget_at, gt=True)  # it only ever grows; by itself it would pass over a key that never expires
     if place.opened_at is not None:
-        pipeline.zadd(_key("centre", place.opened_at), {str(place.id): int(fact.at.timestamp() * 1000)})
+        pipeline.zadd(_key("centre", place.opened_at), {str(place.id): int(fact.at.timestamp() * 1000)}, gt=True)
         pipeline.zremrangebyrank(_key("centre", place.opened_at), 0, -CASES_AT_MOST - 1)
 
 

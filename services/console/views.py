@@ -97,6 +97,7 @@ class CaseSummary(Frozen):
     upload_id: UploadId
     received_at: Instant
     opened_at: Instant
+    seen: int | None = Field(description="the sequence of what it is open for: sent along, an acknowledgement is for this and for nothing later")
     sources: dict[str, EventId]
 
 
@@ -184,18 +185,20 @@ class _Course:
         self.phase: CasePhase = "opened"
         self.owner: PersonId | None = None
         self.by: CaseOpened | CaseRaised | None = None  # what it is open for
+        self.headline = ""
+        self.seen: int | None = None
         self.rounds = 0
         self.people: dict[UploadId, UploadReceived | UploadAssessed] = {}
         self.sources: dict[str, EventId] = {}
         for fact in sorted(facts.values(), key=lambda fact: (fact.sequence or 0, str(fact.event_id))):
-            self._add(fact.event(), fact.event_id)
+            self._add(fact.event(), fact.event_id, fact.sequence)
 
-    def _add(self, event: Told, event_id: EventId) -> None:
+    def _add(self, event: Told, event_id: EventId, sequence: int | None) -> None:
         match event:
             case CaseOpened() | CaseRaised():
-                self.phase, self.owner, self.by = "opened", None, event
+                self.phase, self.owner, self.by, self.headline, self.seen = "opened", None, event, event.headline, sequence
                 self.sources |= dict.fromkeys(
-                    ("phase", "owner", "priority", "headline", "clinic_id", "centre_id", "upload_id", "received_at"), event_id
+                    ("phase", "owner", "priority", "headline", "clinic_id", "centre_id", "upload_id", "received_at", "seen"), event_id
                 )
                 if isinstance(event, CaseOpened):
                     self.opened = event
@@ -211,10 +214,17 @@ class _Course:
             case UploadReceived() | UploadAssessed():
                 self.people[event.upload_id] = event
                 self.sources[f"upload/{event.upload_id}"] = event_id
+                if isinstance(event, UploadAssessed) and self._is_reason(event):
+                    self.headline, self.sources["headline"] = event.headline, event_id
             case AssessmentMissed() | RepeatAsked() | ClinicAnswered() | CommandRefused() | EcgUploaded() | Assessed():
                 pass  # these change nothing that is shown but the timeline
             case _:
                 assert_never(event)
+
+    def _is_reason(self, event: UploadAssessed) -> bool:
+        """Return whether an assessment says why the upload that it is open for cannot be judged: it was paged as not read in time before."""
+        by = self.by
+        return by is not None and by.upload_id == event.upload_id and by.priority is event.priority is Priority.NOT_EVALUABLE
 
 
 def _case_of_upload(facts: Facts) -> CaseOfUpload | None:
@@ -239,7 +249,7 @@ def summary(facts: Facts, clinic_names: dict[ClinicId, str]) -> CaseSummary | No
         case_id=opened.case_id,
         phase=course.phase,
         priority=by.priority,
-        headline=by.headline,
+        headline=course.headline,
         age_y=person.age_y if person else None,
         sex=person.sex if person else None,
         clinic_id=clinic_id,
@@ -250,6 +260,7 @@ def summary(facts: Facts, clinic_names: dict[ClinicId, str]) -> CaseSummary | No
         upload_id=by.upload_id,
         received_at=person.received_at if person else opened.received_at,
         opened_at=opened.at,
+        seen=course.seen,
         sources=sources,
     )
 

@@ -43,7 +43,7 @@ def line_of(event: Told) -> str:  # noqa: C901, PLR0911, PLR0912 - a table: one 
         case CaseOpened():
             return f"green channel opened at {event.centre_id}, {PRIORITY[event.priority]}: {event.headline}"
         case CaseRaised():
-            return f"raised to {PRIORITY[event.priority]}: {event.headline}"
+            return f"people are called anew, {PRIORITY[event.priority]}: {event.headline}"
         case PageRequested():
             return f"{event.person_id} is to be paged by {event.method}, round {event.round}"
         case NoticeReported():

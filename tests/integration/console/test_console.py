@@ -9,13 +9,16 @@ from uuid import UUID, uuid4
 import httpx
 import yaml
 from fastapi import FastAPI
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts import topics
 from contracts.access import digest_of
-from contracts.cases import Acknowledged, CommandRefused
+from contracts.cases import Acknowledged, ClinicAnswered, CommandRefused
 from contracts.commands import Acknowledge
 from contracts.envelope import seal
-from contracts.ids import EventId, event_id
+from contracts.ids import EventId, UploadId, event_id
+from contracts.vocabulary import Priority
 from services.console.app import HTTP_PLAN, PROJECTOR_PLAN
 from services.console.projection import places_of
 from services.console.redis_projection import KEPT, PAGES_AT_MOST, RedisProjection
@@ -26,6 +29,7 @@ from services.runtime.service import Links
 from tests.integration.notify.running import read_until, running, settings_for, until, writing
 from tests.unit.console.story import Story
 
+CAMPAIGN = 4000
 TOKENS = {name: f"{name}-token" for name in ("clinic", "other", "ann", "eve", "guest")}
 ACCESS = yaml.safe_dump(
     {
@@ -54,9 +58,12 @@ class Asking:
     async def get(self, path: str, who: str = "ann", **params: object) -> httpx.Response:
         return await self._http.get(path, params=params, headers={"Authorization": f"Bearer {TOKENS.get(who, who)}"})
 
-    async def press(self, case: object, who: str = "ann", key: str | None = None, command: str = "acknowledge", **params: object) -> httpx.Response:
+    async def press(
+        self, case: object, who: str = "ann", key: str | None = None, command: str = "acknowledge", seen: int | None = None, **params: object
+    ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {TOKENS[who]}"} | ({"Idempotency-Key": key} if key else {})
-        return await self._http.post(f"/v1/cases/{case}/commands", json={"command": command}, headers=headers, params=params)
+        asked = {"command": command} | ({"seen": seen} if seen is not None else {})
+        return await self._http.post(f"/v1/cases/{case}/commands", json=asked, headers=headers, params=params)
 
 
 @asynccontextmanager
@@ -168,6 +175,116 @@ async def test_a_press_becomes_one_command_however_often_its_key_is_sent(stack, 
     assert isinstance(command, Acknowledge)
     assert (command.by, command.case_id) == ("ann", story.case)
     assert (envelope.partitionkey, envelope.correlationid) == (story.key, story.first)
+
+
+async def test_a_press_says_how_far_the_case_was_seen_by_the_client_or_else_by_the_projection(stack, tmp_path):
+    story = a_story()
+    sequences = {fact.type: fact.sequence for fact, _ in story.heard()}
+    async with console(stack, tmp_path) as ask, writing(stack) as producer:
+        await tell(producer, story, "UploadReceived", "CaseOpened", "Acknowledged")
+        shown = (await ask.get(f"/v1/cases/{story.case}")).json()["seen"]
+        await ask.press(story.case, key="k")
+        await tell(producer, story, "CaseRaised")
+
+        async def raised() -> bool:
+            return (await ask.get(f"/v1/cases/{story.case}")).json()["seen"] == sequences["CaseRaised"]
+
+        await until(raised)
+        await ask.press(story.case, key="k", seen=shown)
+        await ask.press(story.case, key="k", seen=sequences["CaseRaised"])
+        await ask.press(story.case)
+        assert (await ask.press(story.case, seen=0)).status_code == 422
+        sent = await read_until(stack, topics.COMMANDS, lambda found: len(found) == 4, mine(story))
+    assert shown == sequences["CaseOpened"]
+    assert [command.seen_sequence for _, command in sent] == [shown, shown, sequences["CaseRaised"], sequences["CaseRaised"]]
+    assert len({envelope.id for envelope, _ in sent}) == 4  # the same key after another look is another press
+
+
+async def test_a_red_is_shown_and_taken_in_hand_while_a_campaign_is_still_being_read(stack, tmp_path):
+    """All lie in one partition, the red's case last: only its own group gets it out before the rest."""
+    story, check_ups = a_story(), [uuid4() for _ in range(CAMPAIGN)]
+    answered = {"case_id": story.case, "patient_key": story.key, "at": story.start, "clinic_id": "clinic", "priority": Priority.GREEN, "text": "x"}
+    async with writing(stack) as producer:
+        campaign = [
+            seal(
+                ClinicAnswered(**answered, upload_id=upload),
+                event_id=EventId(uuid4()),
+                source="cases",
+                subject=upload,
+                key=story.key,
+                time=story.start,
+                recorded=story.start,
+                correlation=UploadId(upload),
+                causation=upload,
+                priority=Priority.GREEN,
+            )
+            for upload in check_ups
+        ]
+        for start in range(0, CAMPAIGN, 500):
+            await producer.publish(topics.CASES, campaign[start : start + 500])
+        await tell(producer, story, "UploadReceived", "CaseOpened")
+        redis = connect(stack.redis)
+        projection = RedisProjection(redis)
+        async with console(stack, tmp_path) as ask:
+
+            async def there() -> bool:
+                return (await ask.press(story.case)).status_code == 202
+
+            await until(there)
+            last_of_campaign = await projection.upload(UploadId(check_ups[-1]))
+
+            async def all_read() -> bool:
+                return bool(await projection.upload(UploadId(check_ups[-1])))
+
+            await until(all_read)
+        await redis.aclose()
+    assert last_of_campaign == {}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+async def test_any_order_and_any_repeats_of_the_events_are_remembered_the_same(stack, data):
+    redis, now = connect(stack.redis), datetime.now(UTC)
+    projection, story = RedisProjection(redis), a_story()
+    heard = story.heard()
+    order = [*data.draw(st.permutations(heard)), *data.draw(st.lists(st.sampled_from(heard), max_size=10))]
+    for fact, event in order:
+        await projection.add(fact, places_of(event), now)
+    [(of_case, cut)] = await projection.cases([story.case], pages=PAGES_AT_MOST)
+    of_uploads = [await projection.upload(each) for each in (story.first, story.second)]
+    listed = [each for each in await projection.listed("centre", None, 10_000) if each.case_id == str(story.case)]
+    await redis.aclose()
+    places = [(fact, place) for fact, event in heard for place in places_of(event)]
+    assert not cut
+    assert of_case == {fact.event_id: fact for fact, place in places if place.of == "case"}
+    assert of_uploads == [{fact.event_id: fact for fact, place in places if place.id == each} for each in (story.first, story.second)]
+    assert len(listed) == 1
+
+
+async def test_the_first_that_is_told_of_an_event_stands(stack):
+    redis, now, story = connect(stack.redis), datetime.now(UTC), a_story()
+    projection = RedisProjection(redis)
+    fact, event = next(each for each in story.heard() if each[0].type == "CaseOpened")
+    for each in (fact, fact.model_copy(update={"causation_id": story.press})):
+        await projection.add(each, places_of(event), now)
+    [(facts, _)] = await projection.cases([story.case], pages=1)
+    await redis.aclose()
+    assert facts == {fact.event_id: fact}
+
+
+async def test_a_case_that_is_opened_again_is_listed_by_its_last_opening_whichever_is_told_first(stack):
+    redis, now = connect(stack.redis), datetime.now(UTC)
+    projection = RedisProjection(redis)
+    for turn in (1, -1):
+        story = a_story()
+        fact, event = next(each for each in story.heard() if each[0].type == "CaseOpened")
+        again = fact.model_copy(update={"event_id": EventId(uuid4()), "at": fact.at + timedelta(minutes=1), "sequence": 99})
+        again = again.model_copy(update={"told": event.model_copy(update={"at": again.at}).model_dump_json()})
+        for each in (fact, again)[::turn]:
+            await projection.add(each, places_of(event), now)
+        [listed] = [each for each in await projection.listed("centre", None, 10_000) if each.case_id == str(story.case)]
+        assert listed.opened_ms == int(again.at.timestamp() * 1000)
+    await redis.aclose()
 
 
 async def test_a_press_that_waits_hears_what_came_of_it(stack, tmp_path):

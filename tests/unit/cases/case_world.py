@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
 from contracts.assessments import Assessed, Finding, Quality, QualityProblem
-from contracts.cases import CaseEvents
+from contracts.cases import CaseEvents, CaseOpened, CaseRaised, PageRequested
 from contracts.commands import Acknowledge, OpenUnread, PageAgain
+from contracts.deliveries import NoticeSent
 from contracts.directory import Directory
 from contracts.ids import EventId, UploadId, case_id
 from contracts.intake import EcgUploaded
@@ -20,7 +21,7 @@ T0 = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 NAMES = UUID("00000000-0000-5000-8000-000000000001")
 KEY = str(uuid5(NAMES, "patient"))
-FIRST, SECOND = (UploadId(uuid5(NAMES, name)) for name in ("first", "second"))
+FIRST, SECOND, THIRD = (UploadId(uuid5(NAMES, name)) for name in ("first", "second", "third"))
 CASE = case_id(FIRST)
 
 DIRECTORY = Directory.model_validate(
@@ -59,8 +60,21 @@ def assessed(priority: Priority, upload: UploadId = FIRST, lane: Lane = Lane.EME
     )
 
 
-def acknowledge(by: str = "ann", at: datetime = T0) -> Acknowledge:
-    return Acknowledge(case_id=CASE, at=at, by=by)
+ALL = 1_000_000  # more than a case of these tests has events
+
+
+def acknowledge(by: str = "ann", at: datetime = T0, seen: int | None = ALL) -> Acknowledge:
+    return Acknowledge(case_id=CASE, at=at, by=by, seen_sequence=seen)
+
+
+def seen_in(log: Sequence[CaseEvents]) -> int | None:
+    """Return what a person sees by whom this much of the log is shown: the sequence of what the case is open for; None where there is no case."""
+    return max((number for number, event in enumerate(log, 1) if isinstance(event, CaseOpened | CaseRaised)), default=None)
+
+
+def delivered(page: PageRequested) -> NoticeSent:
+    of_notice = {"notice_id": page.notice_id, "person_id": page.person_id, "method": page.method, "round": page.round}
+    return NoticeSent(at=page.at, case_id=CASE, patient_key=KEY, **of_notice)
 
 
 def page_again(round_: int, at: datetime = T0) -> PageAgain:

@@ -3,27 +3,35 @@
 from datetime import timedelta
 
 from contracts.cases import CaseOpened, ClinicAnswered, CommandRefused, PageRequested, RepeatAsked
+from contracts.ids import UploadId
 from contracts.vocabulary import Lane, Priority
 from services.cases.state import Phase
 from services.cases.timers import timers
 from tests.unit.cases.case_world import (
+    CASE,
     DIRECTORY,
     FIRST,
     MINUTE,
     SECOND,
     T0,
+    THIRD,
     World,
     acknowledge,
     assessed,
     kinds,
     open_unread,
     page_again,
+    seen_in,
     uploaded,
 )
 
 
 def pages(events: list) -> list[tuple[str, int, Priority]]:
     return [(event.person_id, event.round, event.priority) for event in events if isinstance(event, PageRequested)]
+
+
+def headlines(events: list) -> list[str]:
+    return [event.headline for event in events if isinstance(event, PageRequested)]
 
 
 def test_a_red_opens_a_channel_pages_all_on_call_and_tells_the_clinic_whom_to_call():
@@ -205,13 +213,13 @@ def test_a_new_red_of_a_patient_whose_case_was_acknowledged_pages_again():
 
 
 def test_what_cannot_be_read_pages_again_in_an_acknowledged_case_and_never_lowers_a_red():
-    for second in (assessed(Priority.NOT_EVALUABLE, SECOND), uploaded(SECOND)):
+    for second, reason in ((assessed(Priority.NOT_EVALUABLE, SECOND), "V3 is loose"), (uploaded(SECOND), "not read in time")):
         world = World()
         world.hear(assessed(Priority.RED))
         world.hear(acknowledge())
         events = world.hear(second) + world.wait(MINUTE)
         assert {page[2] for page in pages(events)} == {Priority.RED}
-        assert world.case.headline != "Anterior STEMI"
+        assert all("Anterior STEMI" in text and reason in text for text in headlines(events))
         world.hear(assessed(Priority.GREEN, SECOND))
         assert world.case.is_open
 
@@ -242,3 +250,116 @@ def test_an_upload_that_is_heard_of_late_still_gets_time_to_be_read():
     world.hear(uploaded())
     assert world.wait(timedelta(seconds=14)) == []
     assert "AssessmentMissed" in kinds(world.wait(timedelta(seconds=1)))
+
+
+def test_an_acknowledgement_of_what_came_before_a_red_does_not_silence_it_whichever_is_heard_first():
+    for red_first in (True, False):
+        world = World()
+        world.hear(assessed(Priority.NOT_EVALUABLE))
+        press = acknowledge(at=T0 + timedelta(seconds=5), seen=seen_in(world.log))
+        red = assessed(Priority.RED, SECOND)
+        for told in (red, press) if red_first else (press, red):
+            world.now += timedelta(seconds=6)
+            heard = world.hear(told)
+        assert world.case.phase is Phase.OPENED
+        assert len(pages(world.wait(10 * MINUTE))) == 20
+        if red_first:
+            (refused,) = heard
+            assert isinstance(refused, CommandRefused)
+            assert refused.reason == "new since you looked: Anterior STEMI. Look at the case again, then acknowledge it"
+        assert kinds(world.hear(acknowledge(seen=seen_in(world.log)))) == ["Acknowledged"]
+
+
+def test_an_acknowledgement_that_does_not_say_what_was_seen_counts_only_for_what_was_raised_well_before_it():
+    world = World()
+    world.hear(assessed(Priority.NOT_EVALUABLE))
+    world.now += MINUTE
+    world.hear(assessed(Priority.RED, SECOND))
+    world.now += MINUTE
+    for after_s in (-10, 0, 5):
+        pressed = T0 + MINUTE + timedelta(seconds=after_s)
+        assert kinds(world.hear(acknowledge(at=pressed, seen=None))) == ["CommandRefused"]
+    assert kinds(world.hear(acknowledge(at=T0 + MINUTE + timedelta(seconds=6), seen=None))) == ["Acknowledged"]
+
+
+def test_a_second_red_or_unreadable_one_pages_at_once_though_nobody_acknowledged_the_first():
+    """Somebody may be pressing for the first just now: what was not seen must be told by itself."""
+    for first in (Priority.RED, Priority.NOT_EVALUABLE):
+        for second in (Priority.RED, Priority.NOT_EVALUABLE):
+            world = World()
+            world.hear(assessed(first))
+            seen = seen_in(world.log)
+            assert pages(world.hear(assessed(second, SECOND)))
+            assert kinds(world.hear(acknowledge(seen=seen))) == ["CommandRefused"]
+
+
+def test_an_older_green_does_not_settle_while_a_newer_emergency_recording_cannot_be_judged_or_was_not_read():
+    def story(newer) -> World:
+        world = World()
+        world.hear(assessed(Priority.NOT_EVALUABLE))
+        newer(world)
+        assert "CaseSettled" not in kinds(world.hear(assessed(Priority.GREEN, THIRD, at=T0 + timedelta(seconds=10))))
+        assert pages(world.wait(MINUTE))
+        return world
+
+    later = T0 + timedelta(seconds=20)
+
+    def missed(world: World) -> None:
+        world.hear(uploaded(SECOND, later))
+        world.wait(2 * MINUTE)
+
+    story(lambda world: world.hear(assessed(Priority.NOT_EVALUABLE, SECOND, at=later)))
+    story(missed)
+    story(lambda world: world.hear(uploaded(SECOND, later)))
+    world = story(lambda world: world.hear(assessed(Priority.NOT_EVALUABLE, SECOND, at=later)))
+    assert "CaseSettled" in kinds(world.hear(assessed(Priority.GREEN, UploadId(CASE), at=later + MINUTE)))
+
+
+def test_once_the_reason_is_known_the_next_round_says_it_instead_of_not_read_in_time():
+    world = World()
+    world.hear(uploaded())
+    assert all("not read in time" in text for text in headlines(world.wait(MINUTE)))
+    assert "CaseRaised" not in kinds(world.hear(assessed(Priority.NOT_EVALUABLE)))
+    rounds = headlines(world.wait(2 * MINUTE))
+    assert len(rounds) == 4
+    assert set(rounds) == {"V3 is loose: press it on and record again"}
+
+
+def test_a_repeat_that_was_taken_in_hand_unread_pages_as_soon_as_it_is_a_red():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    world.hear(acknowledge())
+    world.hear(uploaded(SECOND))
+    assert all("not read in time" in text for text in headlines(world.wait(MINUTE)))
+    world.hear(acknowledge(at=T0 + MINUTE))
+    events = world.hear(assessed(Priority.RED, SECOND))
+    assert headlines(events) == ["Anterior STEMI", "Anterior STEMI"]
+    assert {event.upload_id for event in events if isinstance(event, PageRequested)} == {SECOND}
+
+
+def test_a_page_for_a_red_names_the_red_and_its_minutes_though_a_later_recording_cannot_be_judged():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    world.now += MINUTE
+    paged = [event for event in world.hear(assessed(Priority.NOT_EVALUABLE, SECOND, at=world.now)) if isinstance(event, PageRequested)]
+    assert {(page.upload_id, page.received_at, page.priority) for page in paged} == {(FIRST, T0, Priority.RED)}
+    assert {page.headline for page in paged} == {"Anterior STEMI; another recording: V3 is loose: press it on and record again"}
+
+
+def test_a_red_that_a_later_rulebook_takes_for_less_is_still_paged_as_the_red_that_it_was():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    world.hear(assessed(Priority.GREEN))
+    rounds = world.wait(MINUTE)
+    assert set(headlines(rounds)) == {"Anterior STEMI"}
+    assert {page[2] for page in pages(rounds)} == {Priority.RED}
+
+
+def test_the_reason_of_a_recording_that_was_answered_meanwhile_pages_nobody():
+    world = World()
+    world.hear(uploaded())
+    world.wait(MINUTE)
+    world.hear(assessed(Priority.GREEN, SECOND, at=world.now))
+    assert world.case.phase is Phase.CLOSED
+    assert kinds(world.hear(assessed(Priority.NOT_EVALUABLE))) == ["UploadAssessed", "RepeatAsked"]
+    assert pages(world.hear(assessed(Priority.RED)))
