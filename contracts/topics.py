@@ -37,6 +37,11 @@ class Topic:
         }
 
 
+def durability(replication: int) -> dict[str, str]:
+    """Return the settings by which an acknowledged message outlives a broker: most copies have it by then, and none that lacks it leads."""
+    return {"min.insync.replicas": str(replication // 2 + 1), "unclean.leader.election.enable": "false"}
+
+
 INTAKE_EMERGENCY = Topic("intake.emergency.v1", (intake.EcgUploaded,), kept=timedelta(days=90))
 INTAKE_ROUTINE = Topic("intake.routine.v1", (intake.EcgUploaded,), kept=timedelta(days=90))
 ASSESSMENTS_EMERGENCY = Topic("assessments.emergency.v1", (assessments.Assessed,), kept=None)

@@ -22,7 +22,7 @@ def build(links: Links) -> Service:
     settings = links.settings
     directory = read_directory(settings.directory)
     access = read_access(settings.access)
-    _clinics_must_be_listed(access, directory, settings.access)
+    clinics_must_be_listed(access, directory, settings.access)
     intake = Intake(links.blobs, links.producer, _patient_secret(settings.patient_key_secret))
     return Service(router=router(access, directory, intake, Room()))
 
@@ -30,7 +30,8 @@ def build(links: Links) -> Service:
 PLAN = Plan(name="gateway", writes=WRITES, build=build)
 
 
-def _clinics_must_be_listed(access: Access, directory: Directory, path: Path) -> None:
+def clinics_must_be_listed(access: Access, directory: Directory, path: Path) -> None:
+    """Raise ConfigurationError where the access file, which lies at the path, has a token of a clinic that the directory does not list."""
     for entry in access.clinics:
         if entry.clinic not in directory.clinics:
             raise ConfigurationError(

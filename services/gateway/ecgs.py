@@ -76,7 +76,7 @@ class _Desk:
         # A form's lane is known only when the form has been read: until then it is an emergency. What says so in the query is routine at once.
         lane = Lane.ROUTINE if says_routine(request.query_params.getlist("lane")) else Lane.EMERGENCY
         try:
-            async with self._room.place(lane, size_bytes):
+            async with self._room.place(lane, size_bytes, clinic_id):
                 body = await read_body(request)
                 received_at, begun_s = datetime.now(UTC), time.monotonic()
                 given = (*request.query_params.multi_items(), *body.fields)

@@ -22,6 +22,7 @@ from services.runtime.yaml_files import read_directory
 
 READS = (topics.CASES, *dead_letters.TOPICS)
 WRITES = (topics.DELIVERIES,)
+RUNG = "notify-rung"  # beside the letters that were handled: the messages for which a standing number has rung
 AT_ONCE = {RED_GROUP: 256, REST_GROUP: 64}  # a red waits for no other red either
 
 log = get_logger()
@@ -40,7 +41,7 @@ def build(links: Links) -> Service:
         inbox = Inbox(links.redis, group)
         return Reader(topics.CASES, group, hear, inbox=inbox, dead_letters=links.producer, wants=wants, at_once=AT_ONCE[group], in_order=False)
 
-    alarms = Alarms(carriers[DEAD_GROUP], directory)
+    alarms = Alarms(carriers[DEAD_GROUP], Inbox(links.redis, RUNG), directory)
     letters = [
         Reader(
             topic,

@@ -15,6 +15,8 @@ from contracts.deliveries import Failure
 from services.notify.notice import Failed, Outcome, Sent, Unknown
 
 SEND_WITHIN_S = 5.0
+AGAIN_AFTER_S = 0.5
+AGAIN_NEEDS_S = 1.0  # with less left, a second try would only make an unknown of what is known to have failed
 ANSWER_WITHIN_S = 15.0  # Apprise's own wait for an answer: longer than ours, or it would call a time-out a failure
 THREADS_AT_MOST = 256
 NOT_UNDERSTOOD = "the address is not one that can be used: correct it in the directory"
@@ -37,14 +39,23 @@ class AppriseCarrier:
         self._free = threads_at_most
 
     async def send(self, address: str, title: str, text: str) -> Outcome:
-        """Return what is known after 5 s at most."""
-        if self._free == 0:
-            return Failed(Failure.TEMPORARY, "too many notices hang at their providers")
+        """Return what is known after 5 s at most. What is known to have failed for the moment is tried once more; what may have gone out is not."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + SEND_WITHIN_S
         try:
-            async with asyncio.timeout(SEND_WITHIN_S):
-                return await self._in_a_thread(lambda: _send(address, title, text))
+            async with asyncio.timeout_at(end_s):
+                outcome = await self._try(address, title, text)
+                if isinstance(outcome, Failed) and outcome.failure is Failure.TEMPORARY and end_s - loop.time() > AGAIN_AFTER_S + AGAIN_NEEDS_S:
+                    await asyncio.sleep(AGAIN_AFTER_S)
+                    outcome = await self._try(address, title, text)
+                return outcome
         except TimeoutError:
             return Unknown(f"the provider did not answer within {SEND_WITHIN_S:.0f} s")
+
+    async def _try(self, address: str, title: str, text: str) -> Outcome:
+        if self._free == 0:
+            return Failed(Failure.TEMPORARY, "too many notices hang at their providers")
+        return await self._in_a_thread(lambda: _send(address, title, text))
 
     async def _in_a_thread(self, call: Callable[[], Outcome]) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -82,10 +93,17 @@ def _send(address: str, title: str, text: str) -> Outcome:
     way = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, service_timeout=0))
     if not way.add(address):
         return Failed(Failure.PERMANENT, NOT_UNDERSTOOD)
+    targets = 0
     for service in way:
         service.socket_read_timeout = ANSWER_WITHIN_S
+        targets += len(service)
     result = way.notify(body=text, title=title, body_format=apprise.NotifyFormat.TEXT, log_level=logging.DEBUG)
-    return Sent() if result else _refusal([entry.message for entry in result.logs()])
+    if result:
+        return Sent()
+    outcome = _refusal([entry.message for entry in result.logs()])
+    if targets > 1 and isinstance(outcome, Failed):
+        return Unknown(f"not every target of the address took it: {outcome.reason}")
+    return outcome
 
 
 def _refusal(said: Sequence[str]) -> Outcome:

@@ -12,11 +12,11 @@ from aiokafka import ConsumerRecord
 
 from contracts.cases import PageRequested
 from contracts.directory import Centre, Directory
-from contracts.envelope import Envelope
+from contracts.envelope import Envelope, header
 from contracts.ids import NAMESPACE, CaseId, CentreId, ClinicId, EventId, NoticeId, UploadId, event_id
 from contracts.topics import ASSESSMENTS_EMERGENCY, CASES, COMMANDS, INTAKE_EMERGENCY, INTAKE_ROUTINE, Topic, dead_letter_topic
 from contracts.vocabulary import Frozen, Priority
-from services.notify.groups import Headers, header
+from services.notify.groups import Headers
 from services.notify.notice import Notice
 from services.notify.text import dead_letter_text, page_title
 from services.runtime.settling import Message
@@ -29,9 +29,10 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class Letter(Frozen):
-    """What a dead letter says of itself, as far as it can be read."""
+    """What a dead letter says of itself, as far as it can be read. alarm_id is one for all letters of the same message."""
 
     letter_id: UUID
+    alarm_id: UUID
     ids: tuple[tuple[str, UUID], ...] = ()
     case_id: CaseId | None = None
     clinic_id: ClinicId | None = None
@@ -43,7 +44,9 @@ def read_letter(topic: Topic, record: ConsumerRecord[Any, Any]) -> Message:
     origin = header(record.headers, "dlq_origin") or here.encode()
     group = header(record.headers, "dlq_group") or b""
     letter_id = uuid5(NAMESPACE, f"dead letter {origin!r} {group!r}")
-    letter = _letter(topic, letter_id, record.headers, record.value or b"")
+    message = _uuid(header(record.headers, "ce_id"))
+    alarm_id = uuid5(NAMESPACE, f"dead message {message} {group!r}") if message and group else letter_id
+    letter = _letter(topic, letter_id, alarm_id, record.headers, record.value or b"")
     at = datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC)
     envelope = Envelope(
         id=EventId(letter_id),
@@ -59,7 +62,7 @@ def read_letter(topic: Topic, record: ConsumerRecord[Any, Any]) -> Message:
     return Message(envelope=envelope, event=letter, topic=topic, partition=record.partition, offset=record.offset)
 
 
-def _letter(topic: Topic, letter_id: UUID, headers: Headers, value: bytes) -> Letter:
+def _letter(topic: Topic, letter_id: UUID, alarm_id: UUID, headers: Headers, value: bytes) -> Letter:
     told = _object(value)
     of_upload = topic.name.startswith(("intake.", "assessments."))
     subject = _uuid(header(headers, "ce_subject"))
@@ -69,6 +72,7 @@ def _letter(topic: Topic, letter_id: UUID, headers: Headers, value: bytes) -> Le
     clinic = told.get("clinic_id")
     return Letter(
         letter_id=letter_id,
+        alarm_id=alarm_id,
         ids=tuple((what, each) for what, each in ids if each),
         case_id=CaseId(case) if case else None,
         clinic_id=clinic if isinstance(clinic, str) and _SLUG.fullmatch(clinic) else None,
@@ -102,7 +106,7 @@ def alarms(letter: Letter, directory: Directory) -> Sequence[tuple[Centre, Notic
 def _alarm(letter: Letter, directory: Directory, centre_id: CentreId, text: str) -> Notice:
     local = directory.centres[centre_id].standing_alarm.get_secret_value() == "local"
     return Notice(
-        notice_id=NoticeId(event_id(letter.letter_id, f"{PageRequested.__name__} {centre_id}")),
+        notice_id=NoticeId(event_id(letter.alarm_id, f"{PageRequested.__name__} {centre_id}")),
         case_id=letter.case_id,
         person=STANDING_NUMBER,
         method="local" if local else STANDING_ALARM,

@@ -3,28 +3,22 @@
 from collections.abc import Sequence
 
 from contracts.cases import PageRequested
-from contracts.vocabulary import Priority
+from contracts.envelope import can_wait, header
 
 Headers = Sequence[tuple[str, bytes]]
 RED_GROUP, REST_GROUP, DEAD_GROUP = "notify-red", "notify-rest", "notify-dead"
 _PAGE = PageRequested.__name__.encode()
 _NOBODY_ELSE_PAGES = {RED_GROUP.encode(), b"triage.routine"}
-_CAN_WAIT = {Priority.YELLOW.value.encode(), Priority.GREEN.value.encode()}
-
-
-def header(headers: Headers, name: str) -> bytes | None:
-    """Return the first header of that name."""
-    return next((value for each, value in headers if each == name), None)
 
 
 def is_red_page(headers: Headers) -> bool:
     """Tell a page that waits for nobody: red, not evaluable, and what does not say that it can wait. A message of no type may be one."""
     kind = header(headers, "ce_type")
-    return kind is None or (kind == _PAGE and header(headers, "ce_priority") not in _CAN_WAIT)
+    return kind is None or (kind == _PAGE and not can_wait(headers))
 
 
 def is_other_page(headers: Headers) -> bool:
-    return header(headers, "ce_type") == _PAGE and header(headers, "ce_priority") in _CAN_WAIT
+    return header(headers, "ce_type") == _PAGE and can_wait(headers)
 
 
 def is_alarming_letter(headers: Headers) -> bool:

@@ -2,27 +2,36 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
-from uuid import UUID
+from uuid import uuid4
 
 from pydantic import SecretStr
 from structlog import get_logger
 
 from contracts.cases import PageRequested
 from contracts.deliveries import Failure, NoticeEvent, NoticeSent
-from contracts.directory import Directory
+from contracts.directory import Centre, Directory
 from contracts.envelope import Record, seal
-from contracts.ids import NoticeId, event_id
+from contracts.ids import event_id
 from services.notify.dead_letters import Letter, alarms
-from services.notify.metrics import ALARMS_REFUSED, NOTICES, UPLOAD_TO_HANDED_OVER_SECONDS
+from services.notify.metrics import ALARMS_REFUSED, NOTICES, SUPERSEDED, UPLOAD_TO_HANDED_OVER_SECONDS
 from services.notify.notice import Failed, Notice, Outcome, Sent, Unknown, delivery
+from services.notify.once import REMEMBERS, Once
 from services.notify.text import page_text, page_title
 from services.runtime.errors import Away, GreenchannelError
-from services.runtime.settling import Message
+from services.runtime.inbox import HANDLED
+from services.runtime.settling import InboxPort, Message
 
-REMEMBERS = 10_000
+# A case that is open asks for a page every minute. After an outage of notify its rounds come all at once, and a telephone that rings a hundred
+# times for what is long in hand is not answered the next time: of rounds that say the same the first one rings. Only this clock is asked for that;
+# what another machine's says decides only when they differ by more than any two clocks do.
+RUNG_JUST_NOW = timedelta(seconds=30)
+TOO_OLD_AFTER = timedelta(days=1)
+
+MAY_RING = 3  # for one message at one standing number, where no provider says whether it rang
 
 log = get_logger()
 
@@ -47,31 +56,33 @@ class StandingAlarmRefused(GreenchannelError):
         return f"the standing number of {self.centre_ids} was not told: {self.reason}. Call it by hand, then mend its standing_alarm in the directory"
 
 
+@dataclass
+class _Ring:
+    """A person is rung by one method for one and the same: one at a time, and when it was last."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    rung_at: datetime | None = None
+
+
 class Pages:
     """Hands over the pages of one group."""
 
     def __init__(self, hands: Hands, publish: Publish, directory: Directory, link: str, now: Clock) -> None:
         self._hands, self._publish, self._directory, self._link, self._now = hands, publish, directory, link, now
-        # While Kafka or Redis is away a message is handled again and again: its notice must not go out each time.
-        self._told: OrderedDict[NoticeId, NoticeEvent] = OrderedDict()
+        # A message comes again while Kafka or Redis is away, and twice at once where it lies twice: its notice must not go out each time.
+        self._once: Once[NoticeEvent] = Once()
+        self._rings: OrderedDict[Hashable, _Ring] = OrderedDict()
 
     async def hear(self, message: Message) -> None:
         """Hand one page over and publish what is known of it. Raises Away."""
         page = message.event
         if not isinstance(page, PageRequested):
             raise TypeError(f"{type(page).__name__} is no page")
-        told = self._told.get(page.notice_id)
-        if told is None:
-            told = delivery(page, await self._hand_over(page), self._now())
-            self._told[page.notice_id] = told
-            if len(self._told) > REMEMBERS:
-                self._told.popitem(last=False)
-            self._measure(page, told)
-        kind = type(told).__name__
+        told = await self._once.get(page.notice_id, lambda: self._tell(page))
         await self._publish(
             seal(
                 told,
-                event_id=event_id(page.notice_id, kind),
+                event_id=event_id(page.notice_id, type(told).__name__),
                 source="notify",
                 subject=page.case_id,
                 key=page.patient_key,
@@ -83,6 +94,36 @@ class Pages:
                 traceparent=message.envelope.traceparent,
             )
         )
+
+    async def _tell(self, page: PageRequested) -> NoticeEvent:
+        ring = self._ring_of(page)
+        async with ring.turn:
+            superseded = self._superseded(page, ring)
+            if superseded is not None:
+                SUPERSEDED.labels(page.priority.value).inc()
+                outcome: Outcome = Failed(Failure.PERMANENT, f"not sent: {superseded}")
+            else:
+                outcome = await self._hand_over(page)
+                ring.rung_at = ring.rung_at if isinstance(outcome, Failed) else self._now()
+        told = delivery(page, outcome, self._now())
+        self._measure(page, told)
+        return told
+
+    def _ring_of(self, page: PageRequested) -> _Ring:
+        said = (page.case_id, page.person_id, page.method, page.priority, page.headline)
+        ring = self._rings.setdefault(said, _Ring())
+        self._rings.move_to_end(said)
+        if len(self._rings) > REMEMBERS:
+            self._rings.popitem(last=False)
+        return ring
+
+    def _superseded(self, page: PageRequested, ring: _Ring) -> str | None:
+        now = self._now()
+        if now - page.at > TOO_OLD_AFTER:
+            return "more than a day old when its turn came"
+        if ring.rung_at is not None and abs(now - ring.rung_at) < RUNG_JUST_NOW:
+            return "another round that says the same had just been sent when its turn came"
+        return None
 
     async def _hand_over(self, page: PageRequested) -> Outcome:
         person = self._directory.people.get(page.person_id)
@@ -117,37 +158,65 @@ class Pages:
 class Alarms:
     """Tells the standing numbers of dead letters that should have led to a page."""
 
-    def __init__(self, hands: Hands, directory: Directory) -> None:
-        self._hands, self._directory = hands, directory
-        self._sent: OrderedDict[UUID, None] = OrderedDict()
+    def __init__(self, hands: Hands, rung: InboxPort, directory: Directory) -> None:
+        """rung knows, beyond a restart, the alarms that were taken: by the id of the notice, which a message's further letters share."""
+        self._hands, self._rung, self._directory = hands, rung, directory
+        self._once: Once[Outcome] = Once(settles=lambda outcome: isinstance(outcome, Sent))
 
     async def hear(self, message: Message) -> None:
         """Return when each centre that the letter concerns was told. Away where a centre's carrier says no for now; StandingAlarmRefused."""
         letter = message.event
         if not isinstance(letter, Letter):
             raise TypeError(f"{type(letter).__name__} is no dead letter")
-        wanted = [(centre, notice) for centre, notice in alarms(letter, self._directory) if notice.notice_id not in self._sent]
-        outcomes = await asyncio.gather(*(self._hands.hand_over(notice, centre.standing_alarm) for centre, notice in wanted), return_exceptions=True)
+        wanted = alarms(letter, self._directory)
+        outcomes = await asyncio.gather(*(self._ring(letter, centre, notice) for centre, notice in wanted), return_exceptions=True)
         refused, away = list[tuple[str, str]](), list[BaseException]()
-        for (centre, notice), outcome in zip(wanted, outcomes, strict=True):
+        for (centre, _), outcome in zip(wanted, outcomes, strict=True):
             match outcome:
                 case Sent():
-                    self._remember(notice.notice_id)
-                    NOTICES.labels("sent", "dead_letter").inc()
+                    pass
                 case Failed(failure=Failure.TEMPORARY):
                     away.append(Away("standing alarm", f"{centre.name}: {outcome.reason}"))
                 case Failed() | Unknown():
                     refused.append((centre.name, outcome.reason))
                 case BaseException():
                     away.append(outcome)
-        if away:
-            raise away[0]
         if refused:
             ALARMS_REFUSED.inc(len(refused))
-            raise StandingAlarmRefused(", ".join(name for name, _ in refused), refused[0][1])
-        log.error("a dead letter was told to the standing number", letter_id=str(letter.letter_id), case_id=str(letter.case_id))
+            error = StandingAlarmRefused(", ".join(name for name, _ in refused), refused[0][1])
+            if not away:
+                raise error
+            log.critical("a standing number was not told", cause=str(error), letter_id=str(letter.letter_id))  # the others are waited for
+        if away:
+            raise away[0]
 
-    def _remember(self, notice_id: UUID) -> None:
-        self._sent[notice_id] = None
-        if len(self._sent) > REMEMBERS:
-            self._sent.popitem(last=False)
+    async def _ring(self, letter: Letter, centre: Centre, notice: Notice) -> Outcome:
+        """Ring once for a message, whatever becomes of it later: a timer whose command cannot be handled makes another letter every few seconds."""
+        outcome = await self._once.get(notice.notice_id, lambda: self._hand_over(letter, centre, notice))
+        if isinstance(outcome, Sent):
+            await self._rung.handled(notice.notice_id, str(notice.notice_id))
+        return outcome
+
+    async def _hand_over(self, letter: Letter, centre: Centre, notice: Notice) -> Outcome:
+        notice_id, key = notice.notice_id, str(notice.notice_id)
+        begun = await self._rung.begin(notice_id, key, uuid4().hex)
+        if begun == HANDLED:
+            return Sent()
+        if begun > MAY_RING:
+            return Unknown(f"it may have rung {MAY_RING} times, and the provider confirmed none")
+        try:
+            outcome = await self._hands.hand_over(notice, centre.standing_alarm)
+        except Away:
+            await self._rung.pardon(notice_id, key)
+            raise
+        match outcome:
+            case Sent():
+                NOTICES.labels("sent", "dead_letter").inc()
+                log.error(
+                    "a dead letter was told to a standing number", centre=centre.name, letter_id=str(letter.letter_id), case_id=str(letter.case_id)
+                )
+            case Failed():
+                await self._rung.pardon(notice_id, key)  # it is known not to have rung
+            case Unknown():
+                pass
+        return outcome

@@ -19,7 +19,7 @@ from services.program.server import DEFAULT_DATA, Refused, Server, find_server
 
 app = typer.Typer(
     name="greenchannel",
-    help="From a township clinic's ECG to a catheter lab that is ready: no message lost, no page unseen.",
+    help="From a township clinic's ECG to a catheter lab that is ready.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

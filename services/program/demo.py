@@ -27,7 +27,8 @@ from services.edge.recordings import recordings_of
 from services.edge.uploader import Accepted, Facts, NotSent, connected, upload
 from services.program import show
 from services.program.judging import synthetic
-from services.program.server import Refused, Server, find_server
+from services.program.server import Refused, Server, asks_proxy, find_server
+from services.program.typed import typed
 
 READY_WITHIN_S = 600.0  # the first start downloads
 DONE_WITHIN_S = 60.0
@@ -152,7 +153,7 @@ def _await_ready(program: subprocess.Popen[bytes], data: Path, started_before: f
 
 def _ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=2).is_success
+        return httpx.get(f"{url}/readyz", timeout=2, trust_env=asks_proxy(url)).is_success
     except httpx.TransportError:
         return False  # not yet
 
@@ -218,11 +219,11 @@ def _tell(patients: Sequence[Patient]) -> None:
 
 
 def _say_how_to_go_on(talk: Console, data: Path) -> None:
-    option = "" if data == Path("greenchannel-data") else f" --data {data}"
-    talk.print("\nIt stays up. In another terminal, with a recording of your own:", highlight=False)
-    talk.print(f"  .venv/bin/greenchannel upload FILE --clinic demo-clinic --age 61 --sex M{option}", highlight=False)
-    talk.print(f"  .venv/bin/greenchannel case list{option}", highlight=False)
-    talk.print("The unreadable file goes on paging until it is acknowledged: `greenchannel case ack CASE`. Ctrl-C stops all.", highlight=False)
+    commands = (typed("upload", "FILE", "--clinic", "demo-clinic", "--age", "61", "--sex", "M", data=data), typed("case", "list", data=data))
+    talk.print("\nIt stays up. In another terminal, in this folder, with a recording of your own:", highlight=False)
+    for command in (*commands, typed("case", "ack", "CASE", data=data)):
+        talk.print(f"  {show.plain(command)}", highlight=False, soft_wrap=True)
+    talk.print("The unreadable file goes on paging until it is acknowledged. Ctrl-C stops all.", highlight=False)
 
 
 def _wait_for_ctrl_c() -> None:

@@ -2,11 +2,19 @@
 
 import json
 import os
+import re
 import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.access import digest_of
+from contracts.access import ClinicToken, PersonToken, digest_of
+from services.program.access_file import with_token
+from services.runtime.errors import ConfigurationError
+from services.runtime.yaml_files import read_directory
+
+CLINIC, PERSON = "demo-clinic", "demo-cardiologist"  # as DIRECTORY below has them
+_URL = re.compile(r"\s*url\s*=")
 
 DIRECTORY = """\
 # Example data: replace it with your own centres, clinics and people, then start again.
@@ -52,35 +60,35 @@ def files_of(data: Path) -> Files:
 
 
 def write_example_data(data: Path, url: str) -> Files:
-    """Write what is missing of the example data, readable by the owner only, and the address into client.toml; return where all lies."""
+    """Write what is missing of the example data, readable by the owner only, and the address into client.toml; return where all lies.
+
+    What is there is a person's by now: of access.yaml nothing is taken away. Raises ConfigurationError."""
     files = files_of(data)
     _write_new(files.directory, DIRECTORY)
     _write_new(files.patient_key_secret, secrets.token_hex(32))
-    if not files.access.exists() or not files.client.exists():
-        clinic_token, person_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        access = {
-            "clinics": [{"token_sha256": digest_of(clinic_token), "clinic": "demo-clinic"}],
-            "people": [{"token_sha256": digest_of(person_token), "person": "demo-cardiologist"}],
-        }
-        _replace(files.access, json.dumps(access, indent=2) + "\n")  # JSON is YAML
-        _replace(files.client, _client_toml(url, clinic_token, person_token))
-    else:
-        lines = files.client.read_text(encoding="utf-8").splitlines()
-        _replace(files.client, "\n".join([f'url = "{url}"', *(line for line in lines if not line.startswith("url "))]) + "\n")
+    if files.access.exists() and files.client.exists():
+        _replace(files.client, _with_url(files.client, url))
+        return files
+    directory = read_directory(files.directory)
+    if not files.access.exists():
+        _replace(files.access, json.dumps({"clinics": [], "people": []}, indent=2) + "\n")  # JSON is YAML
+    client = {"url": url}
+    if CLINIC in directory.clinics:
+        client |= {"clinic": CLINIC, "clinic_token": (clinic_token := secrets.token_urlsafe(32))}
+        _replace(files.access, with_token(files.access, ClinicToken(token_sha256=digest_of(clinic_token), clinic=CLINIC)))
+    if PERSON in directory.people:
+        client |= {"person": PERSON, "person_token": (person_token := secrets.token_urlsafe(32))}
+        _replace(files.access, with_token(files.access, PersonToken(token_sha256=digest_of(person_token), person=PERSON)))
+    _replace(files.client, "".join(f"{name} = {json.dumps(value)}\n" for name, value in client.items()))
     return files
 
 
-def _client_toml(url: str, clinic_token: str, person_token: str) -> str:
-    return "\n".join(
-        (
-            f'url = "{url}"',
-            'clinic = "demo-clinic"',
-            f'clinic_token = "{clinic_token}"',
-            'person = "demo-cardiologist"',
-            f'person_token = "{person_token}"',
-            "",
-        )
-    )
+def _with_url(client: Path, url: str) -> str:
+    try:
+        lines = client.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(client, f"cannot be read ({type(error).__name__}): delete it and start again, it is written anew") from None
+    return "\n".join([f'url = "{url}"', *(line for line in lines if not _URL.match(line))]) + "\n"
 
 
 def _write_new(path: Path, text: str) -> None:
@@ -89,7 +97,18 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
+    """Have the whole text under its name, on the disk: a power cut must not lose the secret that all patient keys are made with."""
+    path = path.resolve()  # a link that a person made goes on leading where it does
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
     unfinished = path.with_name(f".{path.name}.unfinished")
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     unfinished.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -10,6 +10,7 @@ from services.cases import app as cases
 from services.console import app as console
 from services.gateway import app as gateway
 from services.notify import app as notify
+from services.runtime.errors import ConfigurationError
 from services.runtime.logs import set_up_logs
 from services.runtime.service import Plan, run
 from services.runtime.settings import Settings
@@ -33,10 +34,12 @@ NICE = {"triage-routine": 10, "projector": 5}
 
 
 def serve(name: str, plans: Sequence[Plan], settings: Settings, on_listening: Callable[[int], None] = lambda _: None) -> None:
-    """Run one service, or several in one process, until SIGTERM. Raises ConfigurationError; what else ends it is logged."""
+    """Run one service, or several in one process, until SIGTERM. Raises ConfigurationError; what else ends it is logged, and ends the process."""
     set_up_logs(name)
     try:
         uvloop.run(run(plans, settings, on_listening))
-    except BaseExceptionGroup:
-        get_logger().critical("ended by an error", exc_info=True)
+    except ConfigurationError:
         raise
+    except Exception:  # noqa: BLE001 - whatever it is, it ends this process; a traceback would print what it quotes
+        get_logger().critical("ended by an error", exc_info=True)
+        raise SystemExit(1) from None

@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import httpx
 
+from services.edge.uploader import THIS_MACHINE
+
 DEFAULT_DATA = Path("greenchannel-data")
 Who = Literal["clinic", "person"]
 
@@ -33,19 +35,45 @@ class Address:
 def find_server(data: Path | None, who: Who) -> Address:
     """Return where the server is and the token to show; Refused where neither a folder nor the environment names one."""
     url, token = os.environ.get("GREENCHANNEL_URL"), os.environ.get("GREENCHANNEL_TOKEN")
-    if data is None and url and token:
-        return Address(url.rstrip("/"), token)
+    if data is None and (url or token):
+        if not (url and token):
+            raise Refused("Of GREENCHANNEL_URL and GREENCHANNEL_TOKEN only one is set: set both, or neither and name a server's folder with --data.")
+        return _address(url, token, "GREENCHANNEL_URL")
     path = (data or DEFAULT_DATA) / "client.toml"
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Address(str(told["url"]).rstrip("/"), str(told[f"{who}_token"]))
     except FileNotFoundError:
         raise Refused(
             f"{path} is not there. Start a server with `greenchannel up`, name its folder with --data, "
             "or set GREENCHANNEL_URL and GREENCHANNEL_TOKEN."
         ) from None
-    except (tomllib.TOMLDecodeError, KeyError, OSError) as error:
-        raise Refused(f"{path} cannot be used ({type(error).__name__}). Start the server again: it writes the file anew if you delete it.") from None
+    except OSError as error:
+        raise Refused(f"{path} cannot be read ({error.strerror}). Ask who runs the server for a token: set GREENCHANNEL_URL and it.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        raise Refused(f"{path} is damaged. Delete it and start the server again: it is written anew, with new example tokens.") from None
+    try:
+        return _address(str(told["url"]), str(told[f"{who}_token"]), str(path))
+    except KeyError as missing:
+        raise Refused(
+            f"{path} has no {missing.args[0]}: the example {who} is not in this server's directory. Set GREENCHANNEL_URL and GREENCHANNEL_TOKEN."
+        ) from None
+
+
+def _address(url: str, token: str, where: str) -> Address:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        parts = httpx.URL("")
+    if parts.scheme not in {"http", "https"} or not parts.host:
+        raise Refused(f"{where} names no address of a server: write it as http://host:port.")
+    if not token.isascii() or not token.isprintable():
+        raise Refused(f"the token of {where} is none: copy it again, whole and without blanks.")
+    return Address(url.rstrip("/"), token)
+
+
+def asks_proxy(url: str) -> bool:
+    """Return whether a proxy of the environment may be asked: not for what runs on this machine."""
+    return httpx.URL(url).host not in THIS_MACHINE
 
 
 class Server:
@@ -53,7 +81,9 @@ class Server:
 
     def __init__(self, address: Address, timeout_s: float = 10.0) -> None:
         self.url = address.url
-        self._http = httpx.Client(base_url=address.url, headers={"Authorization": f"Bearer {address.token}"}, timeout=timeout_s)
+        self._http = httpx.Client(
+            base_url=address.url, headers={"Authorization": f"Bearer {address.token}"}, timeout=timeout_s, trust_env=asks_proxy(address.url)
+        )
 
     def upload(self, upload_id: str) -> dict[str, Any]:
         return self._ask("GET", f"/v1/uploads/{upload_id}")
@@ -79,12 +109,11 @@ class Server:
             answer = self._http.request(method, path, **options)
         except httpx.TransportError as error:
             raise Refused(f"{self.url} does not answer ({type(error).__name__}). Is `greenchannel up` running?") from None
-        if answer.is_success:
-            told: dict[str, Any] = answer.json()
-            return told
         try:
-            problem = answer.json()
-            sentence = f"{problem['title']}: {problem.get('detail', '')}".rstrip(": ")
+            told = answer.json()
+            if answer.is_success and isinstance(told, dict):
+                return told
+            sentence = f"{told['title']}: {told.get('detail', '')}".rstrip(": ")
         except (ValueError, KeyError, TypeError):
-            sentence = f"{self.url} answered {answer.status_code}"
+            sentence = f"{self.url} answered {answer.status_code}, and not as Greenchannel does. Check the address."
         raise Refused(sentence, answer.status_code)

@@ -17,8 +17,9 @@ from services.local.errors import LocalError
 from services.local.jars import cache_folder
 from services.local.stack import StackAddresses, start_stack
 from services.local.supervisor import Supervisor
-from services.program.example_data import Files, write_example_data
+from services.program.example_data import CLINIC, Files, write_example_data
 from services.program.show import STYLES, plain
+from services.program.typed import typed
 from services.runtime.errors import ConfigurationError
 from services.runtime.settings import PREFIX, Settings
 from services.runtime.yaml_files import read_access, read_directory
@@ -42,7 +43,7 @@ def up(data: Path, port: int | None) -> int:
         waiting = _start_services(folder, supervisor, _settings(addresses, files, url))
         if supervisor.run(lambda: _all_ready(waiting), LOOK_EVERY_S):
             _say_ready(url, folder.path, time.monotonic() - began)
-            pages = _Pages(files.pager)
+            pages = _Pages(files.pager, folder.path)
             supervisor.run(pages.show_new, LOOK_EVERY_S)
         talk.print("stopping", style="dim")
     return 0
@@ -58,7 +59,9 @@ def stack(data: Path) -> int:
         for name, value in _as_environment(settings).items():
             print(f"{name}={value}", flush=True)
         talk.print(
-            f"Kafka and Valkey run. Another terminal: `GREENCHANNEL_PORT={web_port} greenchannel serve web`. Ctrl-C stops them.", highlight=False
+            "Kafka and Valkey run. In another terminal, with these lines in its environment: "
+            f"`GREENCHANNEL_PORT={web_port} {typed('serve', 'web')}`. Ctrl-C stops them.",
+            highlight=False,
         )
         supervisor.run(lambda: False)
     return 0
@@ -83,9 +86,10 @@ def _start(folder: DataFolder, supervisor: Supervisor) -> StackAddresses:
 
 
 def _checked(files: Files) -> Files:
-    """Return the files, read once: what is wrong with them is said here, not in six logs."""
-    read_directory(files.directory)
-    read_access(files.access)
+    """Return the files, read once, and together as the gateway reads them: what is wrong with them is said here, not in six logs."""
+    from services.gateway.app import clinics_must_be_listed  # noqa: PLC0415 - while Kafka starts, as the services below
+
+    clinics_must_be_listed(read_access(files.access), read_directory(files.directory), files.access)
     return files
 
 
@@ -142,16 +146,16 @@ def _ready(port: int) -> bool:
 def _say_ready(url: str, data: Path, took_s: float) -> None:
     talk.print(f"[bold green]ready[/] in {took_s:.1f} s: {url}", highlight=False)
     talk.print(f"  data    {plain(data)} (logs, pager.jsonl, directory.yaml, client.toml)", highlight=False)
-    talk.print("  send    greenchannel upload FILE --clinic demo-clinic", highlight=False)
-    talk.print("  look    greenchannel case list", highlight=False)
+    talk.print(f"  send    {plain(typed('upload', 'FILE', '--clinic', CLINIC, data=data))}", highlight=False, soft_wrap=True)
+    talk.print(f"  look    {plain(typed('case', 'list', data=data))}", highlight=False, soft_wrap=True)
     talk.print("  stop    Ctrl-C\n", highlight=False)
 
 
 class _Pages:
     """The local pager's file, shown on this terminal as it grows."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, data: Path) -> None:
+        self._path, self._data = path, data
         self._at = path.stat().st_size if path.exists() else 0
 
     def show_new(self) -> bool:
@@ -172,4 +176,5 @@ class _Pages:
         except ValueError:
             return  # torn by a crash; its page is sent again, whole
         talk.print(f"[{STYLES['red']}] PAGE [/] {plain(page['person'])}, round {page['round']}: {plain(page['text'])}", highlight=False)
-        talk.print(f"       greenchannel case ack {page['case_id']}", style="dim", highlight=False)
+        if page["case_id"]:
+            talk.print(f"       {plain(typed('case', 'ack', page['case_id'], data=self._data))}", style="dim", highlight=False, soft_wrap=True)

@@ -124,7 +124,7 @@ async def _work(links: Links, broker: KafkaBroker | None, services: Sequence[Ser
     def waiting(away: Away) -> None:
         log.warning("waiting to start", what=away.what, cause=away.cause)
 
-    await until_there(lambda: ensure_topics(links.settings.kafka), waiting)
+    await until_there(lambda: ensure_topics(links.settings.kafka, links.settings.replication), waiting)
     await until_there(links.producer.start, waiting)
     if broker is not None:
         await _start(broker)

@@ -16,6 +16,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
     kafka: str = Field(description="bootstrap servers, host:port, separated by commas")
+    replication: int = Field(
+        default=1,
+        ge=1,
+        le=9,
+        description="copies of each topic: 1 where Kafka is one broker (more refuse it), 3 in a cluster, 2 of them acknowledging",
+    )
     redis: str = Field(description="redis://host:port/db of a Redis or Valkey that keeps what it is told")
     blobs: str = Field(description="file:///folder, s3://bucket/prefix, gs://... or az://...")
     directory: Path = Field(description="YAML: centres, clinics, people")

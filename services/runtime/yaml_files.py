@@ -38,3 +38,7 @@ def _read(path: Path, model: type[Model]) -> Model:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, part['loc'])) or 'file'}: {part['msg']}" for part in error.errors(include_input=False))
         raise ConfigurationError(path, wrong) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(path, "is not UTF-8: save it again as UTF-8") from None
+    except (yaml.YAMLError, ValueError):  # a character that no text holds, a date that is none
+        raise ConfigurationError(path, "is not YAML: it holds a character or a value that cannot be read; write it again as plain text") from None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
+        self.answers: list[str] = []  # what /next answers, in its order
         self.hung, self.let_go = asyncio.Event(), asyncio.Event()
 
     async def start(self) -> str:
@@ -38,8 +40,10 @@ class Provider:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
-        self.heard.append(json.loads(await reader.readexactly(length))["message"])
-        what = head.split()[1].strip(b"/").decode()
+        said = json.loads(await reader.readexactly(length))
+        self.heard.append(said.get("message") or said["text"])
+        what = head.split()[1].decode().rsplit("/", 1)[1]
+        what = self.answers.pop(0) if what == "next" else what
         if what == "hang":
             self.hung.set()
             await self.let_go.wait()
@@ -56,7 +60,15 @@ async def provider() -> AsyncIterator[tuple[Provider, str]]:
 
 
 def directory_yaml(address: str, alarm: str = "local") -> str:
-    methods = {"pager": "local", "yes": f"{address}/200", "no": f"{address}/403", "busy": f"{address}/503", "hang": f"{address}/hang"}
+    methods = {
+        "pager": "local",
+        "yes": f"{address}/200",
+        "no": f"{address}/403",
+        "busy": f"{address}/503",
+        "hang": f"{address}/hang",
+        "next": f"{address}/next",
+        "two": f"{address.replace('json', 'mmost')}/next?to=first,second",
+    }
     centres = {
         name: {"name": name.title(), "standing_number": "555-0100", "standing_alarm": alarm, "on_call": ["ann"]} for name in ("north", "south")
     }
@@ -65,7 +77,7 @@ def directory_yaml(address: str, alarm: str = "local") -> str:
 
 
 def a_page(**changed):
-    return page(str(uuid4()), **{"method": "pager"} | changed)
+    return page(str(uuid4()), **{"method": "pager", "at": datetime.now(UTC)} | changed)
 
 
 async def deliveries(stack: Stack, *pages):
@@ -120,6 +132,7 @@ async def test_what_a_provider_says_is_what_is_told_and_its_silence_is_unknown(s
     assert isinstance(found["hang"], NoticeUnknown)
     assert found["carrier-pigeon"].reason == "ann has no carrier-pigeon in the directory"
     assert found["nobody"].reason == "bob is not in the directory"
+    assert len(provider[0].heard) == 5  # only what is known to have failed for the moment was tried once more
     assert not [event for event in found.values() if "127.0.0.1" in event.model_dump_json()]  # an address holds secrets
 
 
@@ -198,3 +211,76 @@ async def test_an_alarm_that_is_refused_for_good_ends_at_a_critical_line_and_not
         await until(critical)
     assert len(hook.heard) >= 6  # three attempts at each of two centres
     assert address not in said
+
+
+async def test_a_page_that_lies_twice_in_the_log_goes_to_its_provider_once(stack, tmp_path, provider):
+    hook, address = provider
+    asked = [a_page(method="yes") for _ in range(5)]
+    async with writing(stack) as producer:
+        for each in asked:
+            await producer.publish(topics.CASES, [sealed(each), sealed(each)])  # in one batch: they are taken together
+    async with running(settings_for(stack, tmp_path, directory_yaml(address)), PLAN), writing(stack) as producer:
+        last = a_page()
+        await publish(producer, topics.CASES, sealed(last))
+        await deliveries(stack, *asked, last)
+    assert len(hook.heard) == len(asked)
+
+
+async def test_a_page_that_a_provider_refuses_for_the_moment_is_tried_once_more_at_once(stack, tmp_path, provider):
+    hook, address = provider
+    hook.answers = ["503", "200", "503", "503"]
+    healed, refused = a_page(method="next"), a_page(method="next")
+    async with running(settings_for(stack, tmp_path, directory_yaml(address)), PLAN), writing(stack) as producer:
+        await publish(producer, topics.CASES, sealed(healed))
+        told = await deliveries(stack, healed)
+        await publish(producer, topics.CASES, sealed(refused))
+        told |= await deliveries(stack, refused)
+    assert isinstance(told[healed.notice_id][1], NoticeSent)
+    assert isinstance(told[refused.notice_id][1], NoticeFailed)
+    assert len(hook.heard) == 4
+
+
+async def test_where_one_of_several_targets_took_it_nothing_is_sent_twice_and_it_is_unknown(stack, tmp_path, provider):
+    hook, address = provider
+    hook.answers = ["200", "503"]
+    asked = a_page(method="two")
+    async with running(settings_for(stack, tmp_path, directory_yaml(address)), PLAN), writing(stack) as producer:
+        await publish(producer, topics.CASES, sealed(asked))
+        _, event = (await deliveries(stack, asked))[asked.notice_id]
+    assert isinstance(event, NoticeUnknown)
+    assert len(hook.heard) == 2
+
+
+async def test_after_an_outage_of_notify_only_pages_that_are_still_of_use_go_out(stack, tmp_path, provider):
+    hook, address = provider
+    now = datetime.now(UTC)
+    old = [a_page(method="yes", at=now - timedelta(minutes=minutes)) for minutes in (6, 60, 7 * 24 * 60)]
+    fresh = a_page(method="yes", at=now)
+    async with running(settings_for(stack, tmp_path, directory_yaml(address)), PLAN), writing(stack) as producer:
+        await publish(producer, topics.CASES, *map(sealed, (*old, fresh)))
+        told = await deliveries(stack, *old, fresh)
+    assert isinstance(told[fresh.notice_id][1], NoticeSent)
+    assert {told[each.notice_id][1].failure for each in old} == {Failure.PERMANENT}
+    assert len(hook.heard) == 1
+
+
+async def test_a_timer_whose_command_fails_again_and_again_rings_the_standing_number_once_through_restarts(stack, tmp_path, provider):
+    hook, address = provider
+    lost = sealed(a_page())
+
+    def letter() -> Record:
+        return Record(lost.key, (*lost.headers, ("dlq_origin", str(uuid4()).encode()), ("dlq_group", b"cases.commands.v1")), lost.value)
+
+    settings = settings_for(stack, tmp_path, directory_yaml(address, f"{address}/200"))
+    for round_ in range(2):
+        async with running(settings, PLAN), writing(stack) as producer:
+            for _ in range(3):
+                await producer.publish(topics.COMMANDS.dead_letters, [letter()])
+            other = str(uuid4())
+            await producer.publish(topics.COMMANDS.dead_letters, [Record(lost.key, (("dlq_origin", other.encode()), ("dlq_group", b"cases.x")), b"")])
+
+            async def other_told(number: int = round_) -> bool:
+                return sum("no id could be read" in text for text in hook.heard) == 2 * (number + 1)  # both centres
+
+            await until(other_told)
+    assert sum(open_envelope(lost.headers).subject in text for text in hook.heard) == 1

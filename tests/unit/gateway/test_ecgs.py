@@ -326,7 +326,7 @@ async def test_under_load_routine_is_refused_and_an_emergency_is_not(blobs_folde
         yield b"begin"
         await arriving.wait()
 
-    async with gateway(blobs_folder, log, room=Room(emergency_bytes=96 * MIB, routine_bytes=33 * MIB)) as clinic:
+    async with gateway(blobs_folder, log, room=Room(emergency_bytes=128 * MIB, clinic_bytes=96 * MIB, routine_bytes=33 * MIB)) as clinic:
         held = asyncio.create_task(clinic.post("/v1/ecgs", content=slowly()))  # of unsaid length: room for the largest
         also = asyncio.create_task(clinic.post("/v1/ecgs", content=slowly(), params={"age": "9"}))
         await asyncio.sleep(0)
@@ -338,6 +338,23 @@ async def test_under_load_routine_is_refused_and_an_emergency_is_not(blobs_folde
         arriving.set()
         assert [(await each).status_code for each in (held, also)] == [202, 202]
         assert (await clinic.post("/v1/ecgs", content=ECG, params={"lane": "routine"})).status_code == 202
+
+
+async def test_one_clinics_slow_uploads_of_unsaid_length_refuse_no_emergency_of_another(blobs_folder: Path) -> None:
+    log, arriving = Log(), asyncio.Event()
+
+    async def slowly(number: int) -> AsyncIterator[bytes]:
+        yield b"begin %d" % number
+        await arriving.wait()
+
+    async with gateway(blobs_folder, log, room=Room(wait_s=0.1)) as clinic:
+        held = [asyncio.create_task(clinic.post("/v1/ecgs", content=slowly(number))) for number in range(8)]
+        refused, _ = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
+        assert {each.result().status_code for each in refused} == {503}  # its own share is full
+        other = await clinic.post("/v1/ecgs", content=ECG, headers={"authorization": f"Bearer {OTHER_TOKEN}"})
+        assert other.status_code == 202
+        arriving.set()
+        assert {answer.status_code for answer in await asyncio.gather(*held)} == {202, 503}
 
 
 async def test_a_damaged_note_refuses_no_emergency_that_follows_it_and_is_a_problem_that_quotes_nothing_for_its_own(blobs_folder: Path) -> None:

@@ -45,6 +45,18 @@ def test_the_same_message_given_up_twice_is_one_notice_and_another_message_is_an
     assert first.envelope.id == again.envelope.id
 
 
+def test_the_letters_of_one_message_are_one_notice_for_each_group_that_gave_it_up():
+    message = ("ce_id", b"5f4a9f0e-8a70-5b51-9c1e-6d2f3b7c1a44")
+    letters = [
+        letter([message, ("dlq_origin", origin), ("dlq_group", group)], b"", offset=offset)
+        for offset, (origin, group) in enumerate([(b"commands.v1/2/77", b"cases"), (b"commands.v1/2/78", b"cases"), (b"commands.v1/2/77", b"other")])
+    ]
+    once, again, other = ({notice.notice_id for _, notice in alarms(each.event, directory())} for each in letters)
+    assert once == again
+    assert not once & other
+    assert letters[0].envelope.id != letters[1].envelope.id  # each letter is handled: side by side, one would count as an attempt at the other
+
+
 @given(
     headers=st.lists(st.tuples(st.sampled_from(["ce_id", "ce_subject", "ce_correlationid", "dlq_origin", "dlq_group"]), st.binary())),
     value=st.binary(),
