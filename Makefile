@@ -33,7 +33,7 @@ lint: $(READY) ## form, types, import rules
 bench: $(READY) ## figures beside their bounds
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-faults: $(READY) ## Kafka, Valkey and the blobs away for two minutes each, under load
+faults: $(READY) ## Kafka, Valkey, the blobs, notify and triage away for two minutes each, under load
 	@GREENCHANNEL_OUTAGE_S=120 $(BIN)/pytest tests/e2e/test_outages.py $(ARGS)
 
 schemas: $(READY) ## write the JSON Schemas anew, if the change is one that old and new readers bear

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from structlog import get_logger
 
 from contracts.access import Access
 from contracts.cases import Acknowledged, CommandRefused
@@ -23,6 +24,7 @@ from services.console.projection import Fact, Facts
 from services.console.redis_projection import PAGES_AT_MOST, Listed, RedisProjection
 from services.console.views import CasePhase, CaseSummary, CaseView, UploadView, case_of, case_view, patient_key_of, summary, upload_view, uploads_of
 from services.console.who import Person, may_read_upload, person_of, who_asks
+from services.runtime.errors import Away
 from services.runtime.http import Problem, ProblemRoute
 
 KNOWN_WITHIN_S = 2.0  # the projection is a moment behind the 202, and a page may be read before it
@@ -35,6 +37,8 @@ _KEY = re.compile(r"^[\x21-\x7e]{1,200}$")
 _CURSOR = re.compile(r"^([0-9]{1,15})-([0-9a-f-]{36})$")
 
 T = TypeVar("T")
+
+log = get_logger()
 
 
 class Cases(BaseModel):
@@ -172,8 +176,15 @@ class Api:
         command_id = _command_id(case, person.person_id, idempotency_key, asked.seen)
         await self._publish(self._acknowledge(case, facts, person.person_id, asked.seen, command_id))
         acknowledged_id = event_id(command_id, Acknowledged.__name__)
-        outcome = await _soon(lambda: self._projection.outcome(case, command_id, acknowledged_id), wait) if wait else None
-        return _answer(case, command_id, outcome)
+        return _answer(case, command_id, await self._outcome(case, command_id, acknowledged_id, wait))
+
+    async def _outcome(self, case: CaseId, command_id: EventId, acknowledged_id: EventId, wait: float) -> Fact | None:
+        """Return what came of a command in so many seconds; None where it is not known, which takes nothing from its being on its way."""
+        try:
+            return await _soon(lambda: self._projection.outcome(case, command_id, acknowledged_id), wait) if wait else None
+        except Away as away:
+            log.warning("outcome not known", what=away.what, cause=away.cause, case_id=str(case))
+            return None
 
     def _acknowledge(self, case_id: CaseId, facts: Facts, by: PersonId, seen: int | None, command_id: EventId) -> Record:
         short, key = summary(facts, self._names), patient_key_of(facts)

@@ -58,7 +58,7 @@ class Reader:
         begins_early: bool = False,
     ) -> None:
         self.topic, self.group = topic, group
-        self.handing_on = False  # its partitions are being taken away, or the service stops: nothing more is begun
+        self._handing_on = asyncio.Event()
         self._settler = Settler(topic, group, handle, inbox, dead_letters, read, begins_early=begins_early)
         self._wants, self._at_once, self._in_order = wants, at_once, in_order
         self._turns = asyncio.Semaphore(at_once)
@@ -74,6 +74,17 @@ class Reader:
     @property
     def stopped(self) -> bool:
         return self._settler.stopped
+
+    @property
+    def handing_on(self) -> bool:
+        return self._handing_on.is_set()
+
+    def hand_on(self) -> None:
+        """Begin nothing more and bring what is in hand to its end: its partitions are being taken away, or the service stops."""
+        self._handing_on.set()
+
+    def go_on(self) -> None:
+        self._handing_on.clear()
 
     async def on_message(self, message: KafkaMessage) -> None:
         """Settle one message and what comes behind it within a second; raising leaves all that is not settled uncommitted.
@@ -99,8 +110,20 @@ class Reader:
             raise
 
     async def _take(self, consumer: Any, records: Records, *, wait_ms: int, at_most: int) -> Records:
-        """Add to the records what lies ready, and return what was added."""
-        found = await consumer.getmany(timeout_ms=wait_ms, max_records=at_most)
+        """Add to the records what lies ready, and return what was added.
+
+        While partitions are reassigned aiokafka answers nobody, and the reassignment waits for what is in hand: so who hands on does not wait."""
+        taking, handing_on = (
+            asyncio.ensure_future(consumer.getmany(timeout_ms=wait_ms, max_records=at_most)),
+            asyncio.ensure_future(self._handing_on.wait()),
+        )
+        try:
+            await asyncio.wait({taking, handing_on}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            handing_on.cancel()
+            taking.cancel()  # what it has taken by now is its result all the same
+            await asyncio.wait({taking})
+        found = {} if taking.cancelled() else taking.result()
         more = [_readable(record) for of_partition in found.values() for record in of_partition]
         records += more
         return more
@@ -188,14 +211,14 @@ class _RevokeWaits(ConsumerRebalanceListener):
         self._reader = reader
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        self._reader.handing_on = True
+        self._reader.hand_on()
         consumer = self.subscriber.consumer
         if consumer is not None:  # the next assignment begins unpaused
             consumer.pause(*(revoked & consumer.assignment()))
         await self.subscriber.lock.wait_release(REVOKE_WAITS_S)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        self._reader.handing_on = False
+        self._reader.go_on()
 
 
 async def _whole(message: Any) -> Any:

@@ -105,7 +105,7 @@ async def run(plans: Sequence[Plan], settings: Settings, on_listening: Callable[
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
     for reader in readers:
-        reader.handing_on = True  # what is in hand is brought to its end, and committed
+        reader.hand_on()  # what is in hand is committed
     if readers and state.started:
         await broker.stop()
     for service in services:

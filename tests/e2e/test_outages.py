@@ -1,40 +1,26 @@
-"""A part of the stack is away for a while: nothing is lost, nothing is dead-lettered, and it goes on by itself.
+"""A part of the stack, or a service, is away for a while: nothing is lost, nothing is dead-lettered, and it goes on by itself.
 
 The outage lasts GREENCHANNEL_OUTAGE_S seconds; `make faults` makes it two minutes."""
 
-import asyncio
-import json
 import os
-import signal
-import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from contracts.topics import TOPICS
-from tests.e2e.centre import Centre, running, until
+from tests.e2e.centre import Centre, Clinic, check_assessed_once, frozen, running, until
 
 OUTAGE_S = float(os.environ.get("GREENCHANNEL_OUTAGE_S", "12"))
+UNREAD_S = 60.0  # from its receipt on, after which a person is paged for what nobody read
+REST_OF_THE_ROAD_S = 5.0  # the timer's turn, and the way to the pager
 
 
 @pytest.fixture(scope="module")
 def own_centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
     yield from running(tmp_path_factory.mktemp("outages"))
-
-
-@contextmanager
-def frozen(centre: Centre, name: str) -> Iterator[None]:
-    pid = centre.child(name)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -47,69 +33,66 @@ def folder_gone(centre: Centre) -> Iterator[None]:
         elsewhere.rename(blobs)
 
 
-AWAY = {"kafka": lambda centre: frozen(centre, "kafka"), "valkey": lambda centre: frozen(centre, "valkey"), "blobs": folder_gone}
+AWAY = {
+    "kafka": lambda centre: frozen(centre, "kafka"),
+    "valkey": lambda centre: frozen(centre, "valkey"),
+    "blobs": folder_gone,
+    "notify": lambda centre: frozen(centre, "notify"),
+}
+REFUSES_MEANWHILE = {"kafka", "blobs"}  # the gateway does without the others
 
 
-def dead_letters(centre: Centre) -> int:
-    async def count() -> int:
-        ports = json.loads((centre.data / "ports.json").read_text())
-        consumer = AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{ports['Kafka']}")
-        await consumer.start()
-        try:
-            return sum((await consumer.end_offsets([TopicPartition(topic.dead_letters, 0) for topic in TOPICS])).values())
-        finally:
-            await consumer.stop()
-
-    return asyncio.run(count())
-
-
-class Clinic:
-    """Sends a recording a second, as another patient each time, and keeps what it was answered."""
-
-    def __init__(self, centre: Centre, content: bytes) -> None:
-        self.centre, self.content = centre, content
-        self.accepted: list[str] = []
-        self.refused: list[httpx.Response] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._send)
-
-    def __enter__(self) -> "Clinic":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _send(self) -> None:
-        number = 0
-        with self.centre.clinic() as line:
-            while not self._stop.wait(0.5):
-                number += 1
-                answer = line.post("/v1/ecgs", files={"files": self.content}, data={"patient": f"{id(self)}-{number}", "age": "61"})
-                if answer.status_code == 202:
-                    self.accepted.append(answer.json()["upload_id"])
-                else:
-                    self.refused.append(answer)
+def check_each_page_went_out_once(centre: Centre, case_id: str) -> None:
+    pages = Counter((page["person"], page["method"], page["round"]) for page in centre.paged(case_id, within_s=60))
+    assert set(pages.values()) == {1}, pages
+    assert 1 in {round_ for _, _, round_ in pages}
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", AWAY)
 def test_what_was_accepted_is_assessed_and_paged_once_the_part_is_back(own_centre: Centre, recordings: Path, part: str):
     content = (recordings / "vendor/philips-1.03/129DYNRG.XML").read_bytes()
-    with Clinic(own_centre, content) as clinic:
+    with Clinic(own_centre, content, per_s=2) as clinic:
         until(lambda: len(clinic.accepted) >= 4)
         with AWAY[part](own_centre):
             time.sleep(OUTAGE_S)
             during = len(clinic.accepted)
         until(lambda: len(clinic.accepted) >= during + 4, within_s=60, what="uploads accepted again")
-    assert all((answer.status_code, "retry-after" in answer.headers) == (503, True) for answer in clinic.refused)
-    assert clinic.refused or part == "valkey"  # the gateway does without Redis
+    clinic.check_answers()
+    assert bool(clinic.refused) == (part in REFUSES_MEANWHILE)
     until(own_centre.is_ready, within_s=60)
-    for upload_id in clinic.accepted:
+    for upload_id in clinic.upload_ids:
         assert own_centre.assessed(upload_id, within_s=60)["priority"] == "red"
         case_id = own_centre.case_of(upload_id, within_s=60)
-        assert own_centre.paged(case_id, within_s=60)
-        own_centre.acknowledge(case_id)
-    assert len(set(clinic.accepted)) == len(clinic.accepted)
-    assert dead_letters(own_centre) == 0
+        check_each_page_went_out_once(own_centre, case_id)
+        own_centre.take_in_hand(case_id)
+    check_assessed_once(own_centre, clinic.upload_ids)
+    assert own_centre.dead_letters() == 0
+
+
+@pytest.mark.timeout(600)
+def test_while_triage_is_stopped_every_patient_has_a_person_paged_and_late_assessments_join_their_cases(own_centre: Centre, recordings: Path):
+    """Uploads come until only the minute is left that the last of them is given; none of them is read before all are paged for."""
+    content = (recordings / "vendor/philips-1.03/129DYNRG.XML").read_bytes()
+    with frozen(own_centre, "triage-emergency", "triage-routine"):
+        until_s = time.monotonic() + OUTAGE_S - UNREAD_S
+        with Clinic(own_centre, content, per_s=2) as clinic:
+            until(lambda: len(clinic.accepted) >= 6)
+            time.sleep(max(0.0, until_s - time.monotonic()))
+        routine = own_centre.send(recordings / "vendor/muse/synthetic_muse.xml", lane="routine", patient="campaign")
+        waited_s = [own_centre.paged_after_s(told, within_s=UNREAD_S + 30) for told in clinic.accepted]
+        cases = {upload_id: own_centre.case_of(upload_id) for upload_id in clinic.upload_ids}
+        assert all("not read in time" in own_centre.pages(case_id)[0]["text"] for case_id in cases.values())
+        assert all(own_centre.upload(upload_id)["assessment"] is None for upload_id in clinic.upload_ids)
+    clinic.check_answers()
+    assert clinic.refused == []
+    assert UNREAD_S <= min(waited_s) <= max(waited_s) <= UNREAD_S + REST_OF_THE_ROAD_S, waited_s
+    assert len(set(cases.values())) == len(cases)
+    for upload_id, case_id in cases.items():
+        until(lambda case_id=case_id: own_centre.case(case_id)["priority"] == "red", within_s=60)
+        assert own_centre.case_of(upload_id) == case_id
+        check_each_page_went_out_once(own_centre, case_id)
+        own_centre.take_in_hand(case_id)
+    own_centre.assessed(routine["upload_id"], within_s=60)
+    check_assessed_once(own_centre, [*clinic.upload_ids, routine["upload_id"]])
+    assert own_centre.dead_letters() == 0

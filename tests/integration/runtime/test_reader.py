@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,13 +12,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from contracts.commands import Acknowledge
 from contracts.topics import Topic
-from services.runtime import settling
+from services.runtime import reader, settling
 from services.runtime.errors import Away
 from services.runtime.inbox import Inbox
 from services.runtime.producer import Producer
 from services.runtime.settling import DEAD_LETTERS_IN_A_ROW, Message
 from tests.conftest import Stack
-from tests.integration.runtime.reader_bench import Bench, Heard, command, number_of, until
+from tests.integration.runtime.reader_bench import SOON_S, Bench, Heard, command, number_of, until
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -356,8 +357,27 @@ async def test_a_partition_is_handed_over_only_when_its_handler_has_ended(bench:
     assert sorted([*heard.numbers, *second.numbers]) == list(range(6))
 
 
-async def _read_beside(bench: Bench, heard: Heard, until_done: asyncio.Event) -> None:
-    async with bench.read(heard, instance="1"):
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_who_waits_for_messages_when_another_joins_does_not_keep_it_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch, in_order: bool):
+    """aiokafka answers nobody while partitions are reassigned; the reassignment waits for the handler."""
+    monkeypatch.setattr(reader, "REVOKE_WAITS_S", 10 * SOON_S)
+    first, second, done = Heard(), Heard(), asyncio.Event()
+    async with bench.read(first, in_order=in_order):
+        await bench.send(command(0))
+        await first.until(lambda numbers: len(numbers) == 1)
+        joining = asyncio.create_task(_read_beside(bench, second, done, in_order=in_order))
+
+        async def second_has_heard() -> bool:
+            await bench.send(*(command(number, f"patient-{number}") for number in range(6)))  # the first is never idle
+            return bool(second.numbers)
+
+        await until(second_has_heard)
+        done.set()
+        await joining
+
+
+async def _read_beside(bench: Bench, heard: Heard, until_done: asyncio.Event, **options: Any) -> None:
+    async with bench.read(heard, instance="1", **options):
         await until_done.wait()
 
 
