@@ -251,17 +251,17 @@ async def test_where_one_of_several_targets_took_it_nothing_is_sent_twice_and_it
     assert len(hook.heard) == 2
 
 
-async def test_after_an_outage_of_notify_only_pages_that_are_still_of_use_go_out(stack, tmp_path, provider):
+async def test_after_an_outage_of_notify_one_of_a_cases_rounds_goes_out_and_nothing_that_is_days_old(stack, tmp_path, provider):
     hook, address = provider
     now = datetime.now(UTC)
-    old = [a_page(method="yes", at=now - timedelta(minutes=minutes)) for minutes in (6, 60, 7 * 24 * 60)]
-    fresh = a_page(method="yes", at=now)
+    stale = a_page(method="yes", at=now - timedelta(days=7))
+    first = a_page(method="yes", at=now - timedelta(hours=2))
+    rounds = [first, *(a_page(method="yes", case_id=first.case_id, round=number, at=now - timedelta(minutes=120 - number)) for number in range(2, 9))]
     async with running(settings_for(stack, tmp_path, directory_yaml(address)), PLAN), writing(stack) as producer:
-        await publish(producer, topics.CASES, *map(sealed, (*old, fresh)))
-        told = await deliveries(stack, *old, fresh)
-    assert isinstance(told[fresh.notice_id][1], NoticeSent)
-    assert {told[each.notice_id][1].failure for each in old} == {Failure.PERMANENT}
-    assert len(hook.heard) == 1
+        await publish(producer, topics.CASES, *map(sealed, (stale, *rounds)))
+        told = await deliveries(stack, stale, *rounds)
+    assert [type(told[each.notice_id][1]) for each in rounds].count(NoticeSent) == len(hook.heard) == 1
+    assert told[stale.notice_id][1].failure is Failure.PERMANENT
 
 
 async def test_a_timer_whose_command_fails_again_and_again_rings_the_standing_number_once_through_restarts(stack, tmp_path, provider):

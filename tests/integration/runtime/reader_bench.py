@@ -133,3 +133,7 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(SOON_S):
         while not await true():
             await asyncio.sleep(0.05)
+
+
+async def is_now(ask: Callable[[], Awaitable[object]], value: object) -> bool:
+    return await ask() == value

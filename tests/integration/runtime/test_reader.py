@@ -1,38 +1,16 @@
 """The reader on a real broker: what is not handled comes again, what cannot be handled is kept apart, what is away is waited for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
-from uuid import uuid4
+from collections.abc import Awaitable, Callable
 
 import pytest
-import pytest_asyncio
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from contracts.commands import Acknowledge
-from contracts.topics import Topic
-from services.runtime import reader, settling
+from services.runtime import settling
 from services.runtime.errors import Away
 from services.runtime.inbox import Inbox
-from services.runtime.producer import Producer
 from services.runtime.settling import DEAD_LETTERS_IN_A_ROW, Message
-from tests.conftest import Stack
-from tests.integration.runtime.reader_bench import SOON_S, Bench, Heard, command, number_of, until
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def bench(stack: Stack) -> AsyncIterator[Bench]:
-    topic = Topic(f"test.{uuid4().hex}", (Acknowledge,), kept=None, partitions=3)
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic.name, 3, 1), NewTopic(topic.dead_letters, 1, 1)])
-    await admin.close()
-    producer = Producer(stack.kafka, "test", [topic, Topic(topic.dead_letters, (), kept=None)])
-    bench = Bench(stack, topic, producer)
-    yield bench
-    await producer.stop()
-    await bench.redis.aclose()
+from tests.integration.runtime.reader_bench import Bench, Heard, command, is_now, number_of, until
 
 
 async def test_a_message_that_fails_is_attempted_again_and_the_rest_is_not_lost(bench: Bench):
@@ -44,12 +22,8 @@ async def test_a_message_that_fails_is_attempted_again_and_the_rest_is_not_lost(
     heard = Heard(fail_first_time)
     async with bench.read(heard):
         await heard.until(lambda numbers: len(numbers) == 4)
-        await until(lambda: _is(bench.committed, 3))
+        await until(lambda: is_now(bench.committed, 3))
     assert heard.numbers == [0, 1, 1, 2]
-
-
-async def _is(ask: Callable[[], Awaitable[object]], value: object) -> bool:
-    return await ask() == value
 
 
 async def test_a_message_that_always_fails_goes_to_the_dead_letters_with_its_cause_and_blocks_nobody(bench: Bench):
@@ -78,7 +52,7 @@ async def test_what_is_away_is_waited_for_and_nothing_is_given_up(bench: Bench):
         await heard.until(lambda numbers: len(numbers) == 2)
         assert reader.away is not None
         await heard.until(lambda numbers: len(numbers) == 7)
-        await until(lambda: _is(bench.committed, 1))
+        await until(lambda: is_now(bench.committed, 1))
         assert reader.away is None
     assert await bench.redis.keys(f"*{bench.group}*")
 
@@ -184,7 +158,7 @@ async def test_what_fell_with_the_inbox_away_is_not_held_against_the_message(ben
     await bench.send(command(0))
     heard = Heard(away_in_between)
     async with bench.read(heard):
-        await until(lambda: _is(bench.committed, 1))
+        await until(lambda: is_now(bench.committed, 1))
     assert heard.numbers == [0, 0, 0, 0]
     assert await bench.count_dead_letters() == 0
 
@@ -204,7 +178,7 @@ async def test_a_beginning_whose_answer_is_lost_is_asked_for_again_under_its_nam
     await bench.send(command(0))
     heard = Heard()
     async with bench.read(heard):
-        await until(lambda: _is(bench.committed, 1))
+        await until(lambda: is_now(bench.committed, 1))
     assert heard.numbers == [0]
     assert await bench.count_dead_letters() == 0
 
@@ -244,31 +218,6 @@ async def test_under_a_steady_flow_what_is_settled_is_committed(bench: Bench):
         await until(most_are_committed)
 
 
-async def test_no_more_is_taken_than_can_be_brought_to_its_end_when_partitions_are_handed_on(bench: Bench):
-    go = asyncio.Event()
-
-    async def hold(_: int, __: int) -> None:
-        await go.wait()
-
-    await bench.send(*(command(number, f"patient-{number}") for number in range(60)))
-    heard = Heard(hold)
-    async with bench.read(heard, at_once=2, in_order=False) as first:
-        await heard.until(lambda numbers: len(numbers) >= 2)
-
-        async def first_is_handing_on() -> bool:
-            return first.handing_on
-
-        second, done = Heard(), asyncio.Event()
-        joining = asyncio.create_task(_read_beside(bench, second, done))
-        await until(first_is_handing_on)
-        go.set()
-        await second.until(lambda numbers: len(numbers) > 0)  # had the first taken all, none would be left
-        await until(lambda: _is(bench.committed, 60))
-        done.set()
-        await joining
-    assert sorted([*heard.numbers, *second.numbers]) == list(range(60))
-
-
 class BegunEarly:
     """A handler that begins while its beginning is counted, and acts when it is."""
 
@@ -285,7 +234,7 @@ async def test_who_begins_early_acts_once_on_a_message_that_comes_twice(bench: B
     await bench.send(twice, twice)
     early = BegunEarly()
     async with bench.read(early, begins_early=True, in_order=True):
-        await until(lambda: _is(bench.committed, 2))
+        await until(lambda: is_now(bench.committed, 2))
     assert early.acted == [0]
 
 
@@ -313,7 +262,7 @@ async def test_who_begins_early_waits_for_an_inbox_that_is_away(bench: Bench, mo
     await bench.send(command(0))
     early = BegunEarly()
     async with bench.read(early, begins_early=True, in_order=False):
-        await until(lambda: _is(bench.committed, 1))
+        await until(lambda: is_now(bench.committed, 1))
     assert early.acted == [0]
     assert await bench.count_dead_letters() == 0
 
@@ -333,52 +282,6 @@ async def test_messages_of_one_patient_keep_their_order_while_others_pass(bench:
         go.set()
         await heard.until(lambda numbers: 1 in numbers)
     assert heard.numbers.index(2) < heard.numbers.index(3)
-
-
-async def test_a_partition_is_handed_over_only_when_its_handler_has_ended(bench: Bench):
-    go, running = asyncio.Event(), asyncio.Event()
-
-    async def hold(_: int, times: int) -> None:
-        if times == 1:
-            running.set()
-            await go.wait()
-
-    await bench.send(*(command(number, key=f"patient-{number}") for number in range(6)))
-    heard = Heard(hold)
-    async with bench.read(heard, at_once=1):
-        await running.wait()
-        second, both_done = Heard(), asyncio.Event()
-        joining = asyncio.create_task(_read_beside(bench, second, both_done))
-        await until(lambda: _is(bench.group_state, "PreparingRebalance"))
-        go.set()
-        await until(lambda: _is(bench.committed, 6))
-        both_done.set()
-        await joining
-    assert sorted([*heard.numbers, *second.numbers]) == list(range(6))
-
-
-@pytest.mark.parametrize("in_order", [True, False])
-async def test_who_waits_for_messages_when_another_joins_does_not_keep_it_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch, in_order: bool):
-    """aiokafka answers nobody while partitions are reassigned; the reassignment waits for the handler."""
-    monkeypatch.setattr(reader, "REVOKE_WAITS_S", 10 * SOON_S)
-    first, second, done = Heard(), Heard(), asyncio.Event()
-    async with bench.read(first, in_order=in_order):
-        await bench.send(command(0))
-        await first.until(lambda numbers: len(numbers) == 1)
-        joining = asyncio.create_task(_read_beside(bench, second, done, in_order=in_order))
-
-        async def second_has_heard() -> bool:
-            await bench.send(*(command(number, f"patient-{number}") for number in range(6)))  # the first is never idle
-            return bool(second.numbers)
-
-        await until(second_has_heard)
-        done.set()
-        await joining
-
-
-async def _read_beside(bench: Bench, heard: Heard, until_done: asyncio.Event, **options: Any) -> None:
-    async with bench.read(heard, instance="1", **options):
-        await until_done.wait()
 
 
 async def test_a_reader_that_is_stopped_in_a_handler_leaves_the_message_to_the_next(bench: Bench):
