@@ -21,6 +21,7 @@ _META_BYTES = 4096
 _GAP_MS = 100  # measured: in a recording padded with 0, real zeros last 22 ms at most
 _NUMBERS = frozenset(("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientTelephoneNumbers", "PatientAddress"))
 _MOST_ELEMENTS = 20_000  # those of a cart have some hundreds, with all that lies in sequences
+_WITHOUT_PEOPLE = frozenset(("WaveformSequence",))  # channels and samples: most of a file's elements
 _DEEPEST = 8  # sequences within sequences
 
 
@@ -36,7 +37,7 @@ def decode_dicom(content: bytes) -> Recording:
     with kept_in():
         file = pydicom.dcmread(io.BytesIO(content))
         _restore_lone_values(record, file)
-        people = _people_in(file)
+        statements = _statements_of_nobody(record, file)
     leads, samples_mv, fs_hz = assemble(record.leads)
     patient = record.patient
     return Recording(
@@ -45,9 +46,15 @@ def decode_dicom(content: bytes) -> Recording:
         fs_hz=fs_hz,
         age_y=age_of(birth=patient.birth_date.date() if patient.birth_date else None, acquired=acquired_on(record), printed_y=patient.age),
         sex=sex_of(patient.sex),
-        vendor_statements=() if people is None else without_identity(statements_of(record), people_in(record) + people),
+        vendor_statements=statements,
         format="DICOM",
     )
+
+
+def _statements_of_nobody(record: ECGRecord, file: pydicom.Dataset) -> tuple[str, ...]:
+    statements = statements_of(record)
+    people = _people_in(file) if statements else []  # looking everywhere takes longer than reading the leads
+    return () if people is None else without_identity(statements, people_in(record) + people)
 
 
 def _people_in(file: pydicom.Dataset) -> list[str] | None:
@@ -71,7 +78,7 @@ def _elements(dataset: pydicom.Dataset, deepest: int) -> Iterator[pydicom.DataEl
         raise RecursionError
     for element in dataset:
         yield element
-        if element.VR == "SQ":
+        if element.VR == "SQ" and element.keyword not in _WITHOUT_PEOPLE:
             for item in element.value:
                 yield from _elements(item, deepest - 1)
 
