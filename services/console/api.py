@@ -211,7 +211,7 @@ def _answer(case_id: CaseId, command_id: EventId, outcome: Fact | None) -> Respo
     event = outcome.event()
     if isinstance(event, CommandRefused):
         more = {"case_id": str(case_id), "command_id": str(command_id), "event_id": str(outcome.event_id)}
-        raise Problem(409, "The case refused", f"{event.reason[:1].upper()}{event.reason[1:]}.", more)
+        raise Problem(409, "The case refused", f"{event.reason}.", more)
     told = Told(case_id=case_id, command_id=command_id, outcome="acknowledged", event_id=outcome.event_id)
     return JSONResponse(told.model_dump(mode="json"))
 

@@ -11,7 +11,7 @@ from contracts.vocabulary import Priority, Sex
 from services.triage.recording import CHEST, POSTERIOR, RIGHT_SIDED
 
 RULEBOOK, RULEBOOK_VERSION = "stemi-first-form", "2"
-_VERSION = "1"
+_VERSION = "2"  # V6 and V7 are contiguous
 _SOURCE = "Fourth Universal Definition of MI 2018; ESC ACS guideline 2023"
 _LVH_SOURCE = "Armstrong: STEMI in LVH only where ST elevation exceeds 25 % of the QRS; Sokolow-Lyon and Cornell voltages"
 
