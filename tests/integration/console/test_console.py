@@ -311,7 +311,7 @@ async def test_a_press_that_waits_hears_what_came_of_it(stack, tmp_path):
         unanswered = await ask.press(story.case, key="three", wait=0.1)
     assert (taken.status_code, taken.json()["outcome"]) == (200, "acknowledged")
     assert UUID(taken.json()["event_id"]) == event_id(EventId(UUID(taken.json()["command_id"])), "Acknowledged")
-    assert (refused.status_code, refused.json()["detail"]) == (409, "Bob has it.")
+    assert (refused.status_code, refused.json()["detail"]) == (409, "bob has it.")
     assert UUID(refused.json()["event_id"]) == event_id(EventId(UUID(refused.json()["command_id"])), "CommandRefused")
     assert (unanswered.status_code, unanswered.json()["outcome"]) == (202, None)
 
