@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
+import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from contracts.commands import Acknowledge
 from contracts.topics import Topic
+from services.runtime import reader
 from services.runtime.producer import Producer
 from tests.conftest import Stack
 from tests.integration.runtime.reader_bench import Bench
@@ -25,3 +27,9 @@ async def bench(stack: Stack) -> AsyncIterator[Bench]:
     yield bench
     await producer.stop()
     await bench.redis.aclose()
+
+
+@pytest.fixture(autouse=True)
+def _stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that a test holds for ever is not waited for when its reader stops."""
+    monkeypatch.setattr(reader, "STOP_WITHIN_S", 0.2)

@@ -94,7 +94,11 @@ async def test_bytes_that_are_no_event_are_kept_apart_and_the_next_message_is_ha
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-async def test_when_everything_goes_to_the_dead_letters_the_reader_stops_and_the_rest_stays(bench: Bench, in_order: bool):
+async def test_when_everything_goes_to_the_dead_letters_the_reader_stops_and_the_rest_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, in_order: bool
+):
+    monkeypatch.setattr(settling, "BETWEEN_ATTEMPTS_S", (0.01, 0.01))
+
     async def fail(_: int, __: int) -> None:
         raise RuntimeError
 
