@@ -1,7 +1,7 @@
 """From the files of an upload to a verdict: decode, check, measure, judge. Whatever cannot be judged says so; nothing here raises for bad input."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -14,8 +14,9 @@ from services.triage import words
 from services.triage.beats import MedianBeat, median_beat
 from services.triage.decode import decode
 from services.triage.delineate import waves
+from services.triage.electrodes import exchanged
 from services.triage.measure import ST_AFTER_J_MS, frontal_axis_deg, intervals, lead_waves, st_confidence
-from services.triage.quality import LeadQuality, lead_quality
+from services.triage.quality import LeadQuality, lead_quality, without_exchanged
 from services.triage.recording import STANDARD, Recording, Undecodable
 from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Measured, evaluate
 from services.triage.st import BASELINE, QrsBounds, concave_leads, inverted_t_leads, qrs_amplitudes, qrs_bounds, st_elevation
@@ -58,9 +59,8 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
     """Return the verdict on a decoded recording; the facts given win over the recording's own."""
     age_y = recording.age_y if age_y is None else age_y
     sex = recording.sex if sex is None else sex
-    quality = lead_quality(recording)
+    quality, measured = _measure_what_is_what_it_says(recording, lead_quality(recording))
     problems = words.lead_problems(quality)
-    measured = _measure(recording, quality)
     if isinstance(measured, QualityProblem):
         return not_evaluable((*problems, measured), age_y=age_y, sex=sex, statements=recording.vendor_statements)
     judgement = evaluate(_for_the_rules(measured, age_y=age_y, sex=sex))
@@ -87,7 +87,7 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
 
 def measured_beats(recording: Recording) -> MeasuredBeats | None:
     """Return the bounds that ST is measured between, laid back on the beats of the recording; None where nothing could be measured."""
-    measured = _measure(recording, lead_quality(recording))
+    _, measured = _measure_what_is_what_it_says(recording, lead_quality(recording))
     if isinstance(measured, QualityProblem):
         return None
     begins = measured.beat.at - measured.beat.r
@@ -115,6 +115,20 @@ def _measure(recording: Recording, quality: LeadQuality) -> _Measurement | Quali
         return words.NO_J_POINT
     st_j_mv = np.round(st_elevation(beat.beat_mv, fs_hz=beat.fs_hz, onset=bounds.onset, j=bounds.j), 3)  # what is shown is what is judged
     return _Measurement(leads=tuple(recording.leads[row] for row in rows), beat=beat, bounds=bounds, st_j_mv=st_j_mv)
+
+
+def _measure_what_is_what_it_says(recording: Recording, quality: LeadQuality) -> tuple[LeadQuality, _Measurement | QualityProblem]:
+    """Measure, then leave out the leads that exchanged electrodes have spoilt: only the median beat tells."""
+    measured = _measure(recording, quality)
+    if isinstance(measured, QualityProblem):
+        return quality, measured
+    beat, bounds = measured.beat, measured.bounds
+    quality = without_exchanged(quality, exchanged(measured.leads, beat.beat_mv, onset=bounds.onset, j=bounds.j, fs_hz=beat.fs_hz))
+    rows = [row for row, lead in enumerate(measured.leads) if lead in quality.usable]
+    if not rows:
+        return quality, words.TOO_FEW_LEADS
+    beat = replace(beat, beat_mv=beat.beat_mv[rows], beats_mv=beat.beats_mv[:, rows])
+    return quality, replace(measured, leads=tuple(measured.leads[row] for row in rows), beat=beat, st_j_mv=measured.st_j_mv[rows])
 
 
 def _for_the_rules(measured: _Measurement, *, age_y: int | None, sex: Sex | None) -> Measured:
