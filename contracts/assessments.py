@@ -35,6 +35,13 @@ class Finding(Frozen):
     values: tuple[Value, ...] = ()
 
 
+class NotJudged(Frozen):
+    """A rule that could be neither found nor ruled out."""
+
+    rule: str = Field(max_length=60)
+    lacked: tuple[Annotated[str, StringConstraints(max_length=60)], ...] = Field(description="what was not measured: 's_mv in V1', 'V2'")
+
+
 class QualityProblem(Frozen):
     """Something about the recording that kept it, or a part of it, from being judged."""
 
@@ -49,15 +56,35 @@ class Quality(Frozen):
 
 
 class LeadMeasurement(Frozen):
+    """Of one lead of the median beat, in mV against the level at QRS onset, up is positive. None is not measured, which is not zero."""
+
     lead: LeadName
     st_j_mv: float | None = Field(default=None, description="mV at the J point against the level at QRS onset; None: not measured, which is not zero")
+    st_j20_mv: float | None = Field(default=None, description="mV 20 ms after J")
+    st_j40_mv: float | None = Field(default=None, description="mV 40 ms after J")
+    st_j60_mv: float | None = Field(default=None, description="mV 60 ms after J")
+    st_j80_mv: float | None = Field(default=None, description="mV 80 ms after J")
+    st_confidence: float | None = Field(default=None, ge=0, le=1, description="how likely ST at J is right to 0.03 mV, by its spread over the beats")
+    q_mv: float | None = Field(default=None, description="mV, zero or negative; of a QS complex its depth")
+    r_mv: float | None = Field(default=None, description="mV, the highest point of the QRS; 0: no R")
+    s_mv: float | None = Field(default=None, description="mV, zero or negative; of a QS complex its depth")
+    t_mv: float | None = Field(default=None, description="mV, the point of the T wave furthest from the level")
 
 
 class Measurements(Frozen):
     """Of the median beat. None is not measured."""
 
     heart_rate_bpm: float | None = None
+    rr_ms: float | None = Field(default=None, description="ms, the median between neighbouring beats of the median's shape: what QTc is made with")
+    p_ms: float | None = Field(default=None, description="ms from P onset to P end")
+    p_confidence: float | None = Field(default=None, ge=0, le=1, description="how far the beats agree on the P wave; None: no P was found")
+    pr_ms: float | None = Field(default=None, description="ms from P onset to QRS onset")
     qrs_ms: float | None = None
+    qt_ms: float | None = Field(default=None, description="ms from QRS onset to T end")
+    qt_confidence: float | None = Field(default=None, ge=0, le=1, description="how far the beats agree on the T wave; None: no T end was found")
+    qtcb_ms: float | None = Field(default=None, description="ms, QT corrected by Bazett")
+    qtcf_ms: float | None = Field(default=None, description="ms, QT corrected by Fridericia")
+    axis_deg: float | None = Field(default=None, ge=-180, le=180, description="degrees, the frontal axis of the QRS: 0 is lead I, 90 is aVF")
     baseline: str | None = Field(default=None, description="what ST is measured against", max_length=60)
     beats: int | None = Field(default=None, description="beats in the median beat")
     leads: tuple[LeadMeasurement, ...] = ()
@@ -70,6 +97,9 @@ class Reading(Frozen):
     rulebook_version: str = Field(max_length=20)
     priority: Priority
     findings: tuple[Finding, ...] = ()
+    not_judged: tuple[NotJudged, ...] = Field(
+        default=(), description="rules for which something was not measured: they were not found, nor ruled out"
+    )
     quality: Quality
     measurements: Measurements = Measurements()
     vendor_statements: tuple[VendorStatement, ...] = Field(
@@ -81,6 +111,8 @@ class Reading(Frozen):
 
 class Assessed(Event, Reading):
     """An upload was read and judged, or could not be: then its priority is not_evaluable and quality says why."""
+
+    schema_version = 2
 
     upload_id: UploadId
     clinic_id: ClinicId

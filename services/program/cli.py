@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from services.edge.uploader import Facts
-from services.program import sending, show
+from services.program import rules, sending, show
 from services.program.server import DEFAULT_DATA, Refused, Server, find_server
 
 app = typer.Typer(
@@ -26,6 +26,9 @@ app = typer.Typer(
 )
 case = typer.Typer(help="The cases of your centre, from a terminal.", no_args_is_help=True)
 app.add_typer(case, name="case")
+ecg = typer.Typer(help="Recordings on paper.", no_args_is_help=True)
+app.add_typer(ecg, name="ecg")
+app.add_typer(rules.app, name="rules")
 
 talk = Console(stderr=True)
 REFUSED, USAGE = 1, 2
@@ -33,7 +36,7 @@ REFUSED, USAGE = 1, 2
 DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds everything; the same folder goes on where it was.")]
 ServerDataOption = Annotated[Path | None, typer.Option("--data", help="The server's data folder; else GREENCHANNEL_URL and GREENCHANNEL_TOKEN.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout.")]
-AgeOption = Annotated[int | None, typer.Option("--age", help="Years.")]
+AgeOption = Annotated[int | None, typer.Option("--age", help="Years.", min=0, max=125)]
 SexOption = Annotated[str | None, typer.Option("--sex", help="M or F.")]
 
 
@@ -158,11 +161,31 @@ def synth(
     with refusing():
         making = _part("services.program.judging", "reading")
         content = making.synthetic(pattern, st_mv=st_mv, seed=seed, age_y=age, sex=sex, made_at=datetime.now(UTC))
-        try:
-            output.write_bytes(content)
-        except OSError as error:
-            raise Refused(f"{output} cannot be written: {error.strerror}") from None
+        _write(output, content)
         talk.print(f"{output}: {len(content)} bytes, {pattern}, synthetic", highlight=False)
+
+
+@ecg.command("plot", epilog="Example:  [bold]greenchannel ecg plot recording.hea -o recording.svg --age 61 --sex M[/]")
+def ecg_plot(
+    file: Annotated[Path, typer.Argument(help="A recording; one of several files (WFDB) is named by its .hea.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The SVG file to write.")],
+    layout: Annotated[Literal["3x4", "12x1"], typer.Option(help="3x4 with II below, an A4 page; 12x1, 10 s of each lead, an A3 page.")] = "3x4",
+    age: AgeOption = None,
+    sex: SexOption = None,
+) -> None:
+    """Draw a recording on the standard paper, 25 mm/s and 10 mm/mV, with what its findings were made by."""
+    with refusing():
+        judging = _part("services.program.judging", "reading")
+        drawn: str = judging.paper(file, layout=layout, age_y=age, sex=sex)
+        _write(output, drawn.encode("utf-8"))
+        talk.print(f"{output}: {layout}, print it at 100 %", highlight=False)
+
+
+def _write(output: Path, content: bytes) -> None:
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise Refused(f"{output} cannot be written: {error.strerror}") from None
 
 
 @app.command(epilog="Example:  [bold]greenchannel demo --once[/]")

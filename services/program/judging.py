@@ -1,4 +1,4 @@
-"""Reading and judging recordings here, and making synthetic ones: what needs no server."""
+"""Reading, judging and drawing recordings here, and making synthetic ones: what needs no server."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,7 +11,8 @@ from services.ops.synthetic_dicom import to_dicom
 from services.ops.synthetic_patient import Pattern, synthesize
 from services.program.server import Refused
 from services.runtime.archive import MAX_TOTAL_BYTES, UploadedFile
-from services.triage.reading import read
+from services.triage.paper import Layout, draw
+from services.triage.reading import measured_beats, read
 
 
 def judge(files: Sequence[Path], *, age_y: int | None, sex: str | None) -> Iterator[dict[str, Any]]:
@@ -20,6 +21,14 @@ def judge(files: Sequence[Path], *, age_y: int | None, sex: str | None) -> Itera
     for path in files:
         reading, _ = read(_parts(path), age_y=age_y, sex=checked)
         yield {"file": str(path), **reading.model_dump(mode="json")}
+
+
+def paper(path: Path, *, layout: Layout, age_y: int | None, sex: str | None) -> str:
+    """Return a recording and its reading on the standard paper, as SVG; Refused where there is nothing to draw."""
+    reading, recording = read(_parts(path), age_y=age_y, sex=None if sex is None else sex_of(sex))
+    if recording is None:
+        raise Refused(f"{path}: {' '.join(problem.text for problem in reading.quality.problems)}")
+    return draw(recording, reading, measured_beats(recording), layout=layout)
 
 
 def _parts(path: Path) -> list[UploadedFile]:

@@ -12,13 +12,16 @@ from services.triage.recording import Samples
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BEFORE_R_S, AFTER_R_S = 0.30, 0.50
+BEFORE_R_S, AFTER_R_S = 0.30, 0.50  # what a beat must have to take part: QRS and ST
+_WIDE_S = (0.42, 0.72)  # before and after R: a P of a long PR and the end of a T of a long QT
+_WIDE_BEATS = 4  # fewer beats with all of that, and the QRS and ST of all of them are worth more
 _QRS_S = 0.09  # each side of R: what beats are compared by
 _LEVEL_S = (0.11, 0.07)  # before R: the stretch whose mean anchors the baseline of each beat
 _SHIFT_S = 0.04
 _ALIKE = 0.88  # correlation over the leads; an ectopic beat of the ventricle lies far below
 MIN_BEATS = 2
 MIN_SHARE = 0.3  # of the beats, in the group that the median is made of: fewer is noise, not a rhythm
+_STILLEST = 0.5  # times the noise of most leads: one that stands still for a while must not choose the direction either
 _STEEPEST = 40.0  # times a lead's noise: a pacing spike or a loose wire must not choose the direction
 _T_WAVE_SHARE = 0.25  # of the steepness of most beats: a peak that is flatter is a T wave
 _SAFE_FS_HZ = 100.0
@@ -26,8 +29,9 @@ _SAFE_FS_HZ = 100.0
 
 @dataclass(frozen=True)
 class MedianBeat:
-    """`beat_mv` is (leads, samples) with R at sample `r`; `at` are the R of the beats that it is made of, samples of the recording;
-    `found` counts all beats, `rr_s` are all their intervals."""
+    """`beat_mv` is (leads, samples) with R at sample `r`; `beats_mv`, (beats, leads, samples), are the beats that it is made of and `at`
+    their R, samples of the recording; `found` counts all beats, `peaks` are their R, `rr_s` all their intervals; `normal_rr_s` are those
+    between neighbours that both have the median's shape."""
 
     beat_mv: Floats
     r: int
@@ -35,6 +39,9 @@ class MedianBeat:
     at: Ints
     found: int
     rr_s: Floats
+    peaks: Ints
+    normal_rr_s: Floats
+    beats_mv: Floats
 
 
 def median_beat(samples_mv: Samples, fs_hz: float) -> MedianBeat | None:
@@ -45,16 +52,29 @@ def median_beat(samples_mv: Samples, fs_hz: float) -> MedianBeat | None:
     peaks = _r_peaks(fused, fs_hz)
     before, after = round(BEFORE_R_S * fs_hz), round(AFTER_R_S * fs_hz)
     margin = round(_SHIFT_S * fs_hz)
-    whole = peaks[(peaks >= before + margin) & (peaks + after + margin < fused.size)]
+    whole = np.flatnonzero((peaks >= before + margin) & (peaks + after + margin < fused.size))
     if whole.size < MIN_BEATS:
         return None
-    aligned = _aligned(fused, whole, fs_hz)
+    aligned = _aligned(fused, peaks[whole], fs_hz)
     level = signal - _baseline(filled, aligned, fs_hz)
-    beats = level[:, aligned[:, None] + np.arange(-before, after)].transpose(1, 0, 2)  # (beats, leads, samples)
-    chosen = _largest_group(beats, r=before, half=round(_QRS_S * fs_hz))
-    if chosen.size < max(MIN_BEATS, MIN_SHARE * len(beats)):
+    half = round(_QRS_S * fs_hz)
+    chosen = _largest_group(_cut(level, aligned, before=half, after=half))
+    if chosen.size < max(MIN_BEATS, MIN_SHARE * whole.size):
         return None
-    return MedianBeat(beat_mv=_median(beats[chosen]), r=before, fs_hz=fs_hz, at=aligned[chosen], found=int(peaks.size), rr_s=np.diff(peaks) / fs_hz)
+    at = aligned[chosen]
+    early, late = (round(s * fs_hz) for s in _WIDE_S)
+    wide = at[(at >= early) & (at + late <= fused.size)]
+    if wide.size >= _WIDE_BEATS:
+        at, before, after = wide, early, late
+    beats = _cut(level, at, before=before, after=after)
+    rr_s = np.diff(peaks) / fs_hz
+    normal_rr_s = rr_s[whole[chosen][:-1]][np.diff(whole[chosen]) == 1]
+    return MedianBeat(_median(beats), before, fs_hz, at, int(peaks.size), rr_s, peaks, normal_rr_s, beats)
+
+
+def _cut(level: Floats, at: Ints, *, before: int, after: int) -> Floats:
+    """Return (beats, leads, samples) round the R of each beat."""
+    return level[:, at[:, None] + np.arange(-before, after)].transpose(1, 0, 2)
 
 
 def _without_gaps(signal: Floats) -> Floats:
@@ -71,12 +91,13 @@ def _without_gaps(signal: Floats) -> Floats:
 
 def _fused(filled: Floats, fs_hz: float) -> Floats:
     """Return the one combination of the leads whose slopes stand out of their noise most: their first principal direction."""
-    lag = max(1, round(0.008 * fs_hz))
-    slopes = filled[:, lag:] - filled[:, :-lag]
-    noise = np.median(np.abs(slopes), axis=1, keepdims=True) + 1e-4
+    lag, step = max(1, round(0.008 * fs_hz)), max(1, round(0.004 * fs_hz))  # slopes that overlap tell nothing more
+    slopes = filled[:, lag::step] - filled[:, :-lag:step]
+    noise = np.median(np.abs(slopes), axis=1, keepdims=True)
+    noise = np.maximum(noise, _STILLEST * np.median(noise)) + 1e-4
     slopes = np.clip(slopes / noise, -_STEEPEST, _STEEPEST)
     _, directions = np.linalg.eigh(slopes @ slopes.T)
-    fused: Floats = directions[:, -1] @ (filled / noise)
+    fused: Floats = (directions[:, -1] / noise[:, 0]) @ filled
     return fused
 
 
@@ -112,9 +133,9 @@ def _baseline(filled: Floats, peaks: Ints, fs_hz: float) -> Floats:
     return np.stack([np.interp(at, knots, level) for level in levels])
 
 
-def _largest_group(beats: Floats, *, r: int, half: int) -> Ints:
-    """Return which beats have the commonest shape: those alike to the beat that has the most beats alike."""
-    shapes = np.nan_to_num(beats[:, :, r - half : r + half]).reshape(len(beats), -1)
+def _largest_group(complexes: Floats) -> Ints:
+    """Return which beats have the commonest shape, of (beats, leads, samples) round R: those alike to the beat that has the most beats alike."""
+    shapes = np.nan_to_num(complexes).reshape(len(complexes), -1)
     shapes = shapes - shapes.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(shapes, axis=1)
     alike = (shapes @ shapes.T) / np.maximum(np.outer(norms, norms), 1e-12)
@@ -122,9 +143,8 @@ def _largest_group(beats: Floats, *, r: int, half: int) -> Ints:
 
 
 def _median(beats: Floats) -> Floats:
-    if np.isfinite(beats).all():
-        return np.asarray(np.median(beats, axis=0))
-    enough = np.isfinite(beats).sum(axis=0) >= MIN_BEATS
-    out = np.full(beats.shape[1:], np.nan)
-    out[enough] = np.nanmedian(beats.transpose(1, 2, 0)[enough], axis=1)
-    return out
+    """Return the median over the beats, NaN where fewer than two have a value. Sorting takes a third of the time of numpy's median."""
+    ordered = np.sort(beats, axis=0)  # NaN last
+    known = np.isfinite(ordered).sum(axis=0, keepdims=True)
+    lower, upper = (np.take_along_axis(ordered, np.maximum(middle, 0), axis=0) for middle in ((known - 1) // 2, known // 2))
+    return np.asarray(np.where(known >= MIN_BEATS, (lower + upper) / 2, np.nan)[0])

@@ -1,23 +1,51 @@
 """Which leads can be judged, and what is wrong with those that cannot: a lead that was not seen must never pass for a quiet one."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from services.triage.electrodes import Exchanged, einthoven_broken
 from services.triage.recording import INDEPENDENT, LIMB, STANDARD, Recording, Samples
+
+Floats = NDArray[np.float64]
 
 SHORTEST_S = 2.5  # what one column of a 3 x 4 paper ECG shows
 FLAT_MV = 0.03  # peak to peak; the recorder's own noise is 0.01 to 0.02 mV
 IMPLAUSIBLE_MV = 15.0  # peak to peak of 99 % of the samples; the tallest QRS complexes known reach about 8 mV
 RAILS_MV = 25.0  # peak to peak of all samples: both ends of a 16 bit recorder of 0.5 uV a step
+LOST_MV, LOST_SHARE = 0.01, 0.2  # peak to peak of a second, and the share of such seconds, while another lead shows the heart beating
+BEATING_MV = 0.2
 RAIL_SHARE = 0.03  # of the samples, at the lead's own extreme; a clipped R peak stays far below
 RAIL_MV = 2.0  # a lead with a smaller span has not reached an amplifier's end
+NOISY_MV = 0.02  # worth a word: ST can still be measured
+UNMEASURABLE_NOISE_MV = 0.08  # ST at J was off by 0.05 mV in one of ten normal recordings with so much noise in one lead, in most with it in all
+DRIFTING_MV_S = 0.3
+UNMEASURABLE_DRIFT_MV_S = 1.5  # likewise
 LEADS_NEEDED = len(INDEPENDENT)
+
+_LAG_S = 0.010  # half a period of 50 Hz: the fourth difference is greatest there, and next to nothing for P and T waves
+_STEP_S = 0.008  # every fourth sample at 500 Hz tells as much of the noise as all of them
+_QUIET_SHARE = 1 / 3  # of the samples: less than what lies between the QRS complexes even at 200/min
+_OF_WHITE_NOISE = 0.4307 * 70**0.5  # that quantile of |fourth difference| of white noise with an SD of 1
+_LOUDEST = 3.0  # times the noise: what is cut off of the QRS before the noise's frequencies are looked at
+_MAINS_HZ, _MAINS_WIDTH_HZ, _MAINS_SHARE = (50, 60), 1, 0.5  # of the noise's power
+_BLOCK_S, _BLOCKS = 0.1, 10  # the baseline is the median of ten block means: one beat does not move it
+_DRIFT_PERCENTILE = 90  # one jump of a lead spoils one beat
+_SHARED_ELECTRODE = {
+    frozenset(("I", "II")): "the right arm",
+    frozenset(("I", "III")): "the left arm",
+    frozenset(("II", "III")): "the left leg",
+}
+_MOST_LOOSE = 2  # more chest leads at once tremble with the patient
 
 
 @dataclass(frozen=True)
 class LeadQuality:
-    """The leads by what was found; `usable` are the ones that may be measured."""
+    """The leads by what was found; `usable` are the ones that may be measured.
+
+    `muscle`, `mains` and `drifting` say what disturbs a lead, which may be usable all the same; of the other kinds none is."""
 
     usable: tuple[str, ...]
     missing: tuple[str, ...]
@@ -25,6 +53,14 @@ class LeadQuality:
     saturated: tuple[str, ...]
     implausible: tuple[str, ...]
     short: tuple[str, ...]
+    muscle: tuple[str, ...] = ()
+    mains: tuple[str, ...] = ()
+    drifting: tuple[str, ...] = ()
+    unmeasurable: tuple[str, ...] = ()
+    contradictory: tuple[str, ...] = ()
+    arms_exchanged: tuple[str, ...] = ()
+    right_leg_exchanged: tuple[str, ...] = ()
+    chest_exchanged: tuple[str, ...] = ()
 
     @property
     def enough(self) -> bool:
@@ -33,29 +69,160 @@ class LeadQuality:
 
 
 def lead_quality(recording: Recording) -> LeadQuality:
-    """Sort the leads of a recording by whether they can be judged. A limb lead that hangs on a bad one is bad itself."""
-    found = {kind: list[str]() for kind in ("usable", "missing", "flat", "saturated", "implausible", "short")}
-    for lead, samples_mv in zip(recording.leads, recording.samples_mv, strict=True):
-        found[_kind(samples_mv, recording.fs_hz)].append(lead)
-    found["missing"] += [lead for lead in STANDARD if lead not in recording.leads]
-    return LeadQuality(**{kind: tuple(leads) for kind, leads in found.items()})
+    """Sort the leads of a recording by whether they can be judged, and say what disturbs them.
+
+    What only the median beat can tell, exchanged electrodes, is added by `without_exchanged`."""
+    found = {kind.name: set[str]() for kind in fields(LeadQuality)}
+    for leads, values_mv in _without_gaps(recording):
+        _sort(leads, values_mv, recording.fs_hz, found)
+    found["missing"] |= set(STANDARD) - set(recording.leads)
+    order = (*recording.leads, *(lead for lead in STANDARD if lead not in recording.leads))
+    quality = LeadQuality(**{kind: tuple(lead for lead in order if lead in leads) for kind, leads in found.items()})
+    if einthoven_broken(recording.leads, recording.samples_mv, recording.fs_hz, usable=quality.usable):
+        return _without_limb_leads(quality, "contradictory")
+    if _between_the_legs(recording, quality):
+        return _without_limb_leads(quality, "right_leg_exchanged")
+    return quality
 
 
-def _kind(samples_mv: Samples, fs_hz: float) -> str:
-    values = samples_mv[np.isfinite(samples_mv)]
-    if not values.size:
-        return "missing"
-    if values.size < SHORTEST_S * fs_hz:
-        return "short"
-    lowest, low, high, highest = np.percentile(values, [0, 0.5, 99.5, 100])
-    if highest - lowest < FLAT_MV:
-        return "flat"
-    at_rails = np.count_nonzero((values == lowest) | (values == highest)) / values.size
-    if highest - lowest > RAIL_MV and at_rails > RAIL_SHARE:
-        return "saturated"
-    return "implausible" if high - low > IMPLAUSIBLE_MV or highest - lowest > RAILS_MV else "usable"
+def without_exchanged(quality: LeadQuality, exchanged: Exchanged) -> LeadQuality:
+    """Return the quality with those leads named and no longer usable that show another place of the body than their name says."""
+    if exchanged.limb:
+        quality = _without_limb_leads(quality, f"{exchanged.limb}_exchanged")
+    if quality.right_leg_exchanged:
+        return quality  # the reference of the chest leads has moved: their progression says nothing
+    return _without(quality, "chest_exchanged", exchanged.chest)
 
 
 def limb_electrode_lost(quality: LeadQuality) -> bool:
     """True where two limb leads or more are flat: one electrode is off, and the cart draws a line."""
     return sum(lead in quality.flat for lead in LIMB) >= 2
+
+
+def loose_electrodes(leads: Sequence[str]) -> tuple[str, ...]:
+    """Return the electrodes that alone explain why these leads are disturbed and no others; () where it is the patient or the room.
+
+    Two of I, II and III share one electrode; on the chest each lead has its own."""
+    chest = tuple(lead for lead in leads if lead not in LIMB)
+    shared = _SHARED_ELECTRODE.get(frozenset(leads) & {"I", "II", "III"})
+    if len(chest) > _MOST_LOOSE or (shared is None and len(chest) < len(leads)):
+        return ()
+    return chest if shared is None else (shared, *chest)
+
+
+def noise_mv(values_mv: Samples, fs_hz: float) -> Floats:
+    """Return each lead's noise above 20 Hz, (leads,), as the SD in mV of the white noise that would look the same between the QRS complexes.
+
+    `values_mv` is (leads, samples) without gaps, 0.1 s at least. A hum of 50 Hz and amplitude A counts as 2.2 A."""
+    sampled = _fourth_difference(values_mv, fs_hz)[:, :: max(1, round(_STEP_S * fs_hz))]
+    return _quiet_level(sampled) / _OF_WHITE_NOISE
+
+
+def drift_mv_s(values_mv: Samples, fs_hz: float) -> Floats:
+    """Return how far each lead's baseline moves within a second, nine tenths of the time, (leads,) in mV/s.
+
+    `values_mv` is (leads, samples) without gaps, 2.5 s at least."""
+    block = round(_BLOCK_S * fs_hz)
+    blocks = values_mv.shape[1] // block
+    means = values_mv[:, : blocks * block].reshape(len(values_mv), blocks, block).mean(axis=2)
+    baseline = np.median(np.lib.stride_tricks.sliding_window_view(means, _BLOCKS, axis=1), axis=2)
+    moved = np.abs(baseline[:, _BLOCKS:] - baseline[:, :-_BLOCKS])
+    return np.asarray(np.percentile(moved, _DRIFT_PERCENTILE, axis=1), dtype=np.float64)
+
+
+def _without_gaps(recording: Recording) -> Iterator[tuple[tuple[str, ...], Samples]]:
+    """Yield the leads that have the same gaps together, and without the gaps."""
+    finite = np.isfinite(recording.samples_mv)
+    alike: dict[bytes, list[int]] = {}
+    for row, known in enumerate(finite):
+        alike.setdefault(known.tobytes(), []).append(row)
+    for rows in alike.values():
+        values_mv, known = recording.samples_mv[rows], finite[rows[0]]
+        yield tuple(recording.leads[row] for row in rows), values_mv if known.all() else values_mv[:, known]
+
+
+def _sort(leads: tuple[str, ...], values_mv: Samples, fs_hz: float, found: dict[str, set[str]]) -> None:
+    if not values_mv.size:
+        found["missing"].update(leads)
+        return
+    if values_mv.shape[1] < SHORTEST_S * fs_hz:
+        found["short"].update(leads)
+        return
+    kinds = _kinds(values_mv, fs_hz)
+    for lead, kind in zip(leads, kinds, strict=True):
+        found[str(kind)].add(lead)
+    rows = np.flatnonzero(kinds == "usable")
+    if not rows.size:
+        return
+    measured = [leads[row] for row in rows]
+    values_mv = values_mv if rows.size == len(leads) else values_mv[rows]
+    noises_mv, drifts_mv_s = noise_mv(values_mv, fs_hz), drift_mv_s(values_mv, fs_hz)
+    noisy = np.flatnonzero(noises_mv >= NOISY_MV)
+    for row, is_hum in zip(noisy, _hums(values_mv[noisy], fs_hz), strict=True):
+        found["mains" if is_hum else "muscle"].add(measured[row])
+    found["drifting"].update(measured[row] for row in np.flatnonzero(drifts_mv_s >= DRIFTING_MV_S))
+    beyond = (noises_mv >= UNMEASURABLE_NOISE_MV) | (drifts_mv_s >= UNMEASURABLE_DRIFT_MV_S)
+    found["unmeasurable"].update(measured[row] for row in np.flatnonzero(beyond))
+    found["usable"] -= found["unmeasurable"]
+
+
+def _kinds(values_mv: Samples, fs_hz: float) -> NDArray[np.str_]:
+    """Return for each lead, (leads,), whether its values are those of an ECG: usable, flat, saturated or implausible."""
+    lowest, highest = values_mv.min(axis=1, keepdims=True), values_mv.max(axis=1, keepdims=True)
+    span = (highest.astype(np.float64) - lowest)[:, 0]
+    at_rails = ((values_mv == lowest) | (values_mv == highest)).mean(axis=1)
+    lost = _lost_share(values_mv, fs_hz) >= LOST_SHARE
+    kinds = np.select(
+        [(span < FLAT_MV) | lost, (span > RAIL_MV) & (at_rails > RAIL_SHARE), span > RAILS_MV], ["flat", "saturated", "implausible"], "usable"
+    )
+    for row in np.flatnonzero((span > IMPLAUSIBLE_MV) & (kinds == "usable")):
+        low, high = np.percentile(values_mv[row], [0.5, 99.5])
+        kinds[row] = "implausible" if high - low > IMPLAUSIBLE_MV else "usable"
+    return kinds
+
+
+def _lost_share(values_mv: Samples, fs_hz: float) -> Floats:
+    """Return, (leads,), the share of the seconds in which a lead holds still although another lead shows that the heart does not."""
+    second = round(fs_hz)
+    seconds = values_mv[:, : values_mv.shape[1] // second * second].reshape(len(values_mv), -1, second)
+    spans_mv = seconds.max(axis=2) - seconds.min(axis=2)
+    return np.asarray(((spans_mv < LOST_MV) & (spans_mv.max(axis=0) > BEATING_MV)).mean(axis=1))
+
+
+def _fourth_difference(values_mv: Samples, fs_hz: float) -> Samples:
+    lag = max(1, round(_LAG_S * fs_hz))
+    ends = values_mv[:, : -4 * lag] + values_mv[:, 4 * lag :]
+    return ends - 4 * (values_mv[:, lag : -3 * lag] + values_mv[:, 3 * lag : -lag]) + 6 * values_mv[:, 2 * lag : -2 * lag]
+
+
+def _quiet_level(difference_mv: Samples) -> Floats:
+    rank = int(_QUIET_SHARE * difference_mv.shape[1])
+    return np.partition(np.abs(difference_mv), rank, axis=1)[:, rank].astype(np.float64)
+
+
+def _hums(values_mv: Samples, fs_hz: float) -> NDArray[np.bool_]:
+    """Return, (leads,), where the noise is the mains' more than anything else's. `values_mv` is (leads, samples) without gaps."""
+    difference = _fourth_difference(values_mv, fs_hz)
+    most = (_LOUDEST * _quiet_level(difference)).astype(np.float32)[:, None]
+    second = round(fs_hz)
+    seconds = difference.shape[1] // second
+    cut = np.clip(difference, -most, most)[:, : seconds * second].reshape(len(values_mv), seconds, second)
+    power = (np.abs(np.fft.rfft(cut * np.hanning(second).astype(np.float32), axis=2)) ** 2).sum(axis=1)
+    hum = np.max([power[:, hz - _MAINS_WIDTH_HZ : hz + _MAINS_WIDTH_HZ + 1].sum(axis=1) for hz in _MAINS_HZ], axis=0)
+    return np.asarray(hum > _MAINS_SHARE * power.sum(axis=1))
+
+
+def _between_the_legs(recording: Recording, quality: LeadQuality) -> bool:
+    """True where II alone of the limb leads is flat and I and III bear it out: the electrode of the right arm is on a leg."""
+    if "II" not in quality.flat or not {"I", "III"} <= set(quality.usable):
+        return False
+    return not einthoven_broken(recording.leads, recording.samples_mv, recording.fs_hz, usable=("I", "II", "III"))
+
+
+def _without_limb_leads(quality: LeadQuality, kind: str) -> LeadQuality:
+    return _without(quality, kind, tuple(lead for lead in LIMB if lead in quality.usable))
+
+
+def _without(quality: LeadQuality, kind: str, leads: tuple[str, ...]) -> LeadQuality:
+    usable = tuple(lead for lead in quality.usable if lead not in leads)
+    return replace(quality, usable=usable, **{kind: leads})

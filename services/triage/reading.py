@@ -1,22 +1,25 @@
 """From the files of an upload to a verdict: decode, check, measure, judge. Whatever cannot be judged says so; nothing here raises for bad input."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.assessments import LeadMeasurement, Measurements, Quality, QualityProblem, Reading
+from contracts.assessments import LeadMeasurement, Measurements, NotJudged, Quality, QualityProblem, Reading
 from contracts.vocabulary import Priority, Sex
 from services.runtime.archive import UploadedFile
 from services.triage import words
 from services.triage.beats import MedianBeat, median_beat
 from services.triage.decode import decode
-from services.triage.quality import LeadQuality, lead_quality
+from services.triage.delineate import waves
+from services.triage.electrodes import exchanged
+from services.triage.measure import ST_AFTER_J_MS, frontal_axis_deg, intervals, lead_waves, st_confidence
+from services.triage.quality import LeadQuality, lead_quality, without_exchanged
 from services.triage.recording import STANDARD, Recording, Undecodable
+from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Measured, evaluate
 from services.triage.st import BASELINE, QrsBounds, concave_leads, inverted_t_leads, qrs_amplitudes, qrs_bounds, st_elevation
-from services.triage.stemi import RULEBOOK, RULEBOOK_VERSION, Measured, judge
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +34,14 @@ class _Measurement:
     beat: MedianBeat
     bounds: QrsBounds
     st_j_mv: Floats
+
+
+@dataclass(frozen=True)
+class MeasuredBeats:
+    """Where the QRS of each beat of the median beat begins and ends: (beats,) in s from the start of the recording."""
+
+    onset_s: Floats
+    j_s: Floats
 
 
 def read(files: Sequence[UploadedFile], *, age_y: int | None, sex: Sex | None) -> tuple[Reading, Recording | None]:
@@ -48,12 +59,12 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
     """Return the verdict on a decoded recording; the facts given win over the recording's own."""
     age_y = recording.age_y if age_y is None else age_y
     sex = recording.sex if sex is None else sex
-    quality = lead_quality(recording)
+    quality, measured = _measure_what_is_what_it_says(recording, lead_quality(recording))
     problems = words.lead_problems(quality)
-    measured = _measure(recording, quality)
     if isinstance(measured, QualityProblem):
         return not_evaluable((*problems, measured), age_y=age_y, sex=sex, statements=recording.vendor_statements)
-    findings = judge(_for_the_rules(measured, age_y=age_y, sex=sex))
+    judgement = evaluate(_for_the_rules(measured, age_y=age_y, sex=sex))
+    findings = judgement.findings
     priority = max((finding.priority for finding in findings), key=_URGENCY.index, default=Priority.GREEN)
     seen = quality.enough and all(np.isfinite(measured.st_j_mv[measured.leads.index(lead)]) for lead in STANDARD if lead in measured.leads)
     if not seen and priority is not Priority.RED:
@@ -65,12 +76,22 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
         rulebook_version=RULEBOOK_VERSION,
         priority=priority,
         findings=findings,
+        not_judged=tuple(NotJudged(rule=each.name, lacked=each.lacked) for each in judgement.not_judged),
         quality=Quality(evaluable=priority is not Priority.NOT_EVALUABLE, problems=problems),
         measurements=_measurements(measured),
         vendor_statements=recording.vendor_statements,
         age_y=age_y,
         sex=sex,
     )
+
+
+def measured_beats(recording: Recording) -> MeasuredBeats | None:
+    """Return the bounds that ST is measured between, laid back on the beats of the recording; None where nothing could be measured."""
+    _, measured = _measure_what_is_what_it_says(recording, lead_quality(recording))
+    if isinstance(measured, QualityProblem):
+        return None
+    begins = measured.beat.at - measured.beat.r
+    return MeasuredBeats(onset_s=(begins + measured.bounds.onset) / measured.beat.fs_hz, j_s=(begins + measured.bounds.j) / measured.beat.fs_hz)
 
 
 def warm_up() -> None:
@@ -96,6 +117,20 @@ def _measure(recording: Recording, quality: LeadQuality) -> _Measurement | Quali
     return _Measurement(leads=tuple(recording.leads[row] for row in rows), beat=beat, bounds=bounds, st_j_mv=st_j_mv)
 
 
+def _measure_what_is_what_it_says(recording: Recording, quality: LeadQuality) -> tuple[LeadQuality, _Measurement | QualityProblem]:
+    """Measure, then leave out the leads that exchanged electrodes have spoilt: only the median beat tells."""
+    measured = _measure(recording, quality)
+    if isinstance(measured, QualityProblem):
+        return quality, measured
+    beat, bounds = measured.beat, measured.bounds
+    quality = without_exchanged(quality, exchanged(measured.leads, beat.beat_mv, onset=bounds.onset, j=bounds.j, fs_hz=beat.fs_hz))
+    rows = [row for row, lead in enumerate(measured.leads) if lead in quality.usable]
+    if not rows:
+        return quality, words.TOO_FEW_LEADS
+    beat = replace(beat, beat_mv=beat.beat_mv[rows], beats_mv=beat.beats_mv[:, rows])
+    return quality, replace(measured, leads=tuple(measured.leads[row] for row in rows), beat=beat, st_j_mv=measured.st_j_mv[rows])
+
+
 def _for_the_rules(measured: _Measurement, *, age_y: int | None, sex: Sex | None) -> Measured:
     beat, bounds = measured.beat, measured.bounds
     r_mv, s_mv = qrs_amplitudes(beat.beat_mv, bounds, fs_hz=beat.fs_hz)
@@ -108,6 +143,7 @@ def _for_the_rules(measured: _Measurement, *, age_y: int | None, sex: Sex | None
 
     return Measured(
         st_j_mv=by_lead(measured.st_j_mv),
+        st_j60_mv=by_lead(st_elevation(beat.beat_mv, fs_hz=beat.fs_hz, onset=bounds.onset, j=bounds.j, after_j_ms=60)),
         r_mv=by_lead(r_mv),
         s_mv=by_lead(s_mv),
         qrs_ms=_qrs_ms(measured),
@@ -123,16 +159,45 @@ def _qrs_ms(measured: _Measurement) -> float:
 
 
 def _measurements(measured: _Measurement) -> Measurements:
+    beat, bounds = measured.beat, measured.bounds
+    found = waves(beat, bounds)
+    times = intervals(beat, bounds, found)
+    axis_deg = frontal_axis_deg(measured.leads, beat.beat_mv, bounds, fs_hz=beat.fs_hz)
     return Measurements(
-        heart_rate_bpm=round(float(60 / measured.beat.rr_s.mean()), 1),
+        heart_rate_bpm=round(float(60 / beat.rr_s.mean()), 1),
+        rr_ms=_rounded(times.rr_ms, 1),
+        p_ms=_rounded(times.p_ms, 1),
+        p_confidence=_rounded(found.p.confidence if found.p else None, 2),
+        pr_ms=_rounded(times.pr_ms, 1),
         qrs_ms=_qrs_ms(measured),
+        qt_ms=_rounded(times.qt_ms, 1),
+        qt_confidence=_rounded(found.t.confidence if found.t else None, 2),
+        qtcb_ms=_rounded(times.qtcb_ms, 1),
+        qtcf_ms=_rounded(times.qtcf_ms, 1),
+        axis_deg=_rounded(axis_deg, 0),
         baseline=BASELINE,
-        beats=len(measured.beat.at),
-        leads=tuple(
-            LeadMeasurement(lead=lead, st_j_mv=float(st_mv) if np.isfinite(st_mv) else None)
-            for lead, st_mv in zip(measured.leads, measured.st_j_mv, strict=True)
-        ),
+        beats=len(beat.at),
+        leads=_lead_measurements(measured, t_end=found.t.end if found.t else None),
     )
+
+
+def _lead_measurements(measured: _Measurement, *, t_end: int | None) -> tuple[LeadMeasurement, ...]:
+    beat, bounds = measured.beat, measured.bounds
+    of_leads = lead_waves(beat.beat_mv, bounds, t_end=t_end, fs_hz=beat.fs_hz)
+    columns = {"st_j_mv": measured.st_j_mv, "q_mv": of_leads.q_mv, "r_mv": of_leads.r_mv, "s_mv": of_leads.s_mv, "t_mv": of_leads.t_mv}
+    for after_j_ms in ST_AFTER_J_MS:
+        st_mv = st_elevation(beat.beat_mv, fs_hz=beat.fs_hz, onset=bounds.onset, j=bounds.j, after_j_ms=after_j_ms)
+        columns[f"st_j{after_j_ms}_mv"] = st_mv
+    columns["st_confidence"] = np.where(np.isfinite(measured.st_j_mv), st_confidence(beat, bounds), np.nan)
+    return tuple(
+        LeadMeasurement(lead=lead, **{name: _rounded(float(column[row]), 3) for name, column in columns.items()})
+        for row, lead in enumerate(measured.leads)
+    )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    """Return the value as it is shown; None where it was not measured."""
+    return None if value is None or not np.isfinite(value) else round(value, digits)
 
 
 def not_evaluable(problems: tuple[QualityProblem, ...], *, age_y: int | None, sex: Sex | None, statements: tuple[str, ...] = ()) -> Reading:

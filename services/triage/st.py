@@ -12,13 +12,14 @@ BASELINE = "mean of 8 ms before QRS onset"
 _LEVEL_S = 0.008  # one sample is noise
 _SPIKE_S = 0.006  # a pacemaker's spike is shorter, every part of a QRS longer
 _SMOOTH_S = 0.014
-_QUIET_S = 0.028  # the velocity must stay low this long: a notch within the QRS is shorter
+_QUIET_S = 0.032  # the velocity must stay low this long: a notch within the QRS is shorter
+_SEEN_S = (0.30, 0.50)  # before and after R: further off lie other waves
 _SEARCH_BEFORE_S, _SEARCH_AFTER_S = 0.16, 0.18
 _PEAK_WITHIN_S = 0.08
-_ONSET_SHARE, _J_SHARE = 0.05, 0.06  # of the greatest velocity
+_ONSET_SHARE, _J_SHARE = 0.04, 0.06  # of the greatest velocity
 _RELAXED = (1.0, 1.5, 2.25)  # a steep ST segment or T wave never falls as quiet as a flat one
-_NOISE_FACTOR = 2.5
-_NOISIEST_SHARE = 0.25  # more, and there is no quiet stretch before the QRS: a fast ventricular rhythm or a trembling patient
+_NOISE_FACTOR = 3.5
+_NOISIEST_SHARE = 0.35  # more, and there is no quiet stretch before the QRS: a fast ventricular rhythm or a trembling patient
 _ST_WITHIN_S = (0.06, 0.18)  # after the steepest point of the QRS
 _ST_PERCENTILE, _ST_FACTOR, _ST_MOST = 30, 1.8, 0.12
 
@@ -44,9 +45,10 @@ def spatial_velocity(beat_mv: Floats, fs_hz: float) -> Floats:
 
 def qrs_bounds(beat_mv: Floats, *, r: int, fs_hz: float) -> QrsBounds | None:
     """Return onset and J point of one median beat with R at sample `r`; None where the velocity never falls quiet on a side."""
-    velocity = spatial_velocity(beat_mv, fs_hz)
+    first = max(0, r - round(_SEEN_S[0] * fs_hz))
+    velocity = spatial_velocity(beat_mv[:, first : r + round(_SEEN_S[1] * fs_hz)], fs_hz)
     near = round(_PEAK_WITHIN_S * fs_hz)
-    peak = r - near + int(np.argmax(velocity[r - near : r + near]))
+    peak = r - first - near + int(np.argmax(velocity[r - first - near : r - first + near]))
     quiet = round(_QUIET_S * fs_hz)
     before = velocity[max(0, peak - round(_SEARCH_BEFORE_S * fs_hz)) : peak][::-1]
     after = velocity[peak : peak + round(_SEARCH_AFTER_S * fs_hz)]
@@ -57,7 +59,7 @@ def qrs_bounds(beat_mv: Floats, *, r: int, fs_hz: float) -> QrsBounds | None:
     to_j = _first_quiet(after, max(_J_SHARE * velocity[peak], noise, _st_slope(velocity, peak=peak, fs_hz=fs_hz)), quiet)
     if to_onset is None or to_j is None:
         return None
-    return QrsBounds(onset=peak - to_onset, j=peak + to_j)
+    return QrsBounds(onset=first + peak - to_onset, j=first + peak + to_j)
 
 
 def _noise(velocity: Floats, *, peak: int, fs_hz: float) -> float:
@@ -95,10 +97,14 @@ def st_elevation(beat_mv: Floats, *, fs_hz: float, onset: int, j: int, after_j_m
     return np.asarray(beat_mv[:, at : at + width].mean(axis=1) - beat_mv[:, onset - width : onset].mean(axis=1))
 
 
+def level_at_onset(beat_mv: Floats, bounds: QrsBounds, *, fs_hz: float) -> Floats:
+    """Return each lead's level just before the QRS, (leads,) in mV: what its waves are measured against."""
+    return np.asarray(beat_mv[:, bounds.onset - max(1, round(_LEVEL_S * fs_hz)) : bounds.onset].mean(axis=1))
+
+
 def qrs_amplitudes(beat_mv: Floats, bounds: QrsBounds, *, fs_hz: float) -> tuple[Floats, Floats]:
     """Return each lead's highest and lowest point of the QRS against the level at its onset, (leads,) in mV."""
-    width = max(1, round(_LEVEL_S * fs_hz))
-    level = beat_mv[:, bounds.onset - width : bounds.onset].mean(axis=1, keepdims=True)
+    level = level_at_onset(beat_mv, bounds, fs_hz=fs_hz)[:, None]
     qrs = beat_mv[:, bounds.onset : bounds.j] - level
     return np.maximum(qrs.max(axis=1), 0.0), np.minimum(qrs.min(axis=1), 0.0)
 
@@ -117,8 +123,7 @@ def concave_leads(beat_mv: Floats, bounds: QrsBounds, *, fs_hz: float) -> NDArra
 
 def inverted_t_leads(beat_mv: Floats, bounds: QrsBounds, *, fs_hz: float) -> NDArray[np.bool_]:
     """Return, (leads,), where T goes further down than up from the level before the QRS, by 0.1 mV at least; False where there is a gap."""
-    width = max(1, round(_LEVEL_S * fs_hz))
-    level = beat_mv[:, bounds.onset - width : bounds.onset].mean(axis=1, keepdims=True)
+    level = level_at_onset(beat_mv, bounds, fs_hz=fs_hz)[:, None]
     t_wave = _t_window(beat_mv, bounds, fs_hz) - level
     return np.asarray((t_wave.min(axis=1) <= -0.1) & (-t_wave.min(axis=1) > t_wave.max(axis=1)))
 

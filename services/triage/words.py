@@ -2,7 +2,7 @@
 
 from contracts.assessments import QualityProblem
 from services.runtime.archive import BadArchive
-from services.triage.quality import LeadQuality, limb_electrode_lost
+from services.triage.quality import LeadQuality, limb_electrode_lost, loose_electrodes
 from services.triage.recording import Undecodable
 
 _RECORD_AGAIN = "Record the ECG again."
@@ -12,6 +12,21 @@ _BY_KIND = {
     "saturated": ("saturated", "At the recorder's limit: {leads}. Press the electrodes down, keep the patient still, and record again."),
     "implausible": ("implausible", "Far too large for a heart: {leads}. Press the electrodes down, keep the patient still, and record again."),
     "short": ("too_short", "Less than 2.5 s can be read: {leads}. Record 10 s of all twelve leads."),
+    "contradictory": (
+        "einthoven",
+        "II is not I plus III: {leads} contradict each other. Check the arm and leg electrodes, and record again.",
+    ),
+    "arms_exchanged": (
+        "arms_exchanged",
+        "The electrodes of the two arms are exchanged. Swap them and record again. Not judged: {leads}.",
+    ),
+    "right_leg_exchanged": ("right_leg_exchanged", "The electrode of the right arm is on a leg. Move it and record again. Not judged: {leads}."),
+    "chest_exchanged": ("chest_exchanged", "Two neighbours on the chest are exchanged: {leads}. Swap them and record again. They are not judged."),
+}
+_DISTURBED = {
+    "muscle": ("muscle_noise", "The line trembles", "warm the patient, let arms and legs lie loose"),
+    "mains": ("mains_noise", "Mains hum", "press the electrodes on, move cables and the couch away from what is plugged in"),
+    "drifting": ("drifting", "The line wanders", "press the electrodes on, let the patient breathe quietly"),
 }
 
 _ELECTRODE_OFF = "A flat line: {leads}. An arm or leg electrode is off. Fix it and record again."
@@ -37,15 +52,35 @@ def undecodable(error: Undecodable) -> QualityProblem:
 
 
 def lead_problems(quality: LeadQuality) -> tuple[QualityProblem, ...]:
-    """Return a problem for each kind of fault, naming the leads."""
+    """Return a problem for each kind of fault, naming the leads: first those that keep leads from being judged."""
     problems = []
     for kind, (code, text) in _BY_KIND.items():
         if leads := getattr(quality, kind):
-            if kind == "flat" and limb_electrode_lost(quality):
-                problems.append(QualityProblem(code=code, leads=leads, text=_ELECTRODE_OFF.format(leads=", ".join(leads))))
-            else:
-                problems.append(QualityProblem(code=code, leads=leads, text=text.format(leads=", ".join(leads))))
+            said = _ELECTRODE_OFF if kind == "flat" and limb_electrode_lost(quality) else text
+            problems.append(QualityProblem(code=code, leads=leads, text=said.format(leads=", ".join(leads))))
+    problems += [_too_noisy(kind, leads) for kind in _DISTURBED if (leads := _those(quality, kind, usable=False))]
+    problems += [_noisy(kind, leads) for kind in _DISTURBED if (leads := _those(quality, kind, usable=True))]
     return tuple(problems)
+
+
+def _those(quality: LeadQuality, kind: str, *, usable: bool) -> tuple[str, ...]:
+    return tuple(lead for lead in getattr(quality, kind) if (lead not in quality.unmeasurable) is usable)
+
+
+def _too_noisy(kind: str, leads: tuple[str, ...]) -> QualityProblem:
+    _, what, remedy = _DISTURBED[kind]
+    loose = " and of ".join(loose_electrodes(leads))
+    advice = f"The electrode of {loose} is loose: press it on" if loose else remedy[0].upper() + remedy[1:]
+    return QualityProblem(code="too_noisy", leads=leads, text=f"{what}, too much to measure: {', '.join(leads)}. {advice}, and record again.")
+
+
+def _noisy(kind: str, leads: tuple[str, ...]) -> QualityProblem:
+    code, what, remedy = _DISTURBED[kind]
+    loose = " and of ".join(loose_electrodes(leads))
+    advice = f"press on the electrode of {loose}" if loose else remedy
+    return QualityProblem(
+        code=code, leads=leads, text=f"{what}: {', '.join(leads)}. Measured, with less certainty. For the next recording: {advice}."
+    )
 
 
 NO_BEATS = QualityProblem(code="no_beats", text=f"No heart beat that repeats itself was found. Look at the patient first. {_RECORD_AGAIN}")

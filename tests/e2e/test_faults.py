@@ -111,7 +111,7 @@ def test_while_kafka_is_killed_for_ten_seconds_uploads_are_refused_and_every_202
 
 
 def file_that_hangs_its_reader(recordings: Path) -> bytes:
-    """Return a DICOM recording with a tail of sequences of empty items, which take pydicom a minute: a worker is given five seconds."""
+    """Return a DICOM recording with a tail of sequences of empty items, which would take pydicom a minute: a worker is given five seconds."""
     file = pydicom.dcmread(recordings / "vendor/one-recording/Example.dcm")
     file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     whole = io.BytesIO()
@@ -122,12 +122,12 @@ def file_that_hangs_its_reader(recordings: Path) -> bytes:
     return whole.getvalue() + sequence * (HOSTILE_BYTES // len(sequence))
 
 
-def test_files_that_kill_every_worker_are_paged_and_hold_up_no_other_patient(centre: Centre, recordings: Path, tmp_path: Path):
+def test_files_that_would_hang_every_worker_are_refused_at_once_paged_and_hold_up_no_other_patient(centre: Centre, recordings: Path, tmp_path: Path):
     file = tmp_path / "hostile.dcm"
     file.write_bytes(file_that_hangs_its_reader(recordings))
     hostile = [centre.send(file, patient=f"hostile-{number}") for number in range(WORKERS[Lane.EMERGENCY])]
     others = [centre.send(recordings / "vendor/philips-1.03/129DYNRG.XML", patient=f"beside-{number}", age="61", sex="M") for number in range(4)]
-    check_held_up_nobody(centre, hostile, others)
+    check_held_up_nobody(centre, hostile, others, code="too_large")
 
 
 def test_workers_that_no_signal_wakes_are_given_up_and_hold_up_no_other_patient(centre: Centre, recordings: Path):
@@ -138,7 +138,7 @@ def test_workers_that_no_signal_wakes_are_given_up_and_hold_up_no_other_patient(
         worker.suspend()
     hung = [centre.send(path, patient=f"hung-{number}", age="61", sex="M") for number in range(WORKERS[Lane.EMERGENCY])]
     others = [centre.send(path, patient=f"beside-hung-{number}", age="61", sex="M") for number in range(4)]
-    check_held_up_nobody(centre, hung, others)
+    check_held_up_nobody(centre, hung, others, code="timed_out")
 
 
 def workers(centre: Centre) -> list[psutil.Process]:
@@ -146,11 +146,11 @@ def workers(centre: Centre) -> list[psutil.Process]:
     return nursery.children()
 
 
-def check_held_up_nobody(centre: Centre, lost: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
-    """Fail unless people are paged for all, within the limits: for what was lost with its worker as not evaluable, for the others as red."""
+def check_held_up_nobody(centre: Centre, lost: list[dict[str, Any]], others: list[dict[str, Any]], *, code: str) -> None:
+    """Fail unless people are paged for all, within the limits: for what was lost as not evaluable, with this reason, for the others as red."""
     for told in lost:
         assessment = centre.assessed(told["upload_id"])
-        assert [problem["code"] for problem in assessment["quality"]["problems"]] == ["timed_out"]
+        assert [problem["code"] for problem in assessment["quality"]["problems"]] == [code]
     assert [centre.assessed(told["upload_id"])["priority"] for told in others] == ["red"] * len(others)
     waited_s = [centre.paged_after_s(told) for told in (*lost, *others)]
     assert max(waited_s) <= WORKER_S + GRACE_S + REST_OF_THE_ROAD_S, waited_s

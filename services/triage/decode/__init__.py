@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from services.runtime.archive import UploadedFile
 from services.triage.decode.dicom import decode_dicom, is_dicom
+from services.triage.decode.ishne import decode_ishne, is_ishne
+from services.triage.decode.library import PICTURE
+from services.triage.decode.mfer import decode_mfer, is_mfer
 from services.triage.decode.scp import decode_scp, is_scp
 from services.triage.decode.wfdb import decode_wfdb, is_wfdb_header
 from services.triage.decode.xml import decode_xml, is_xml
@@ -20,11 +23,14 @@ _NOT_RECORDINGS = {
     b"\x28\xb5\x2f\xfd": "compressed",
     b"%PDF": "picture",
     b"\x89PNG": "picture",
+    b"GIF8": "picture",
+    b"II*\x00": "picture",
+    b"MM\x00*": "picture",
     b"\xff\xd8\xff": "picture",
 }
 _WHAT_TO_DO = {
     "compressed": "This is a compressed archive, which is not opened. Send the recording's own file.",
-    "picture": "This is a picture or a PDF, which cannot be measured. Send the data file that the cart exports (XML, DICOM, SCP or WFDB).",
+    "picture": PICTURE,
 }
 
 
@@ -45,8 +51,12 @@ def decode(files: Sequence[UploadedFile]) -> Recording:
         return decode_dicom(content)
     if is_scp(content):
         return decode_scp(content)
+    if is_ishne(content):
+        return decode_ishne(content)
     if is_xml(content):
         return decode_xml(content)
+    if is_mfer(content):  # last: it has no mark of its own that it must begin with
+        return decode_mfer(content)
     raise Undecodable(
-        "unknown_format", "This is not an ECG file of a known kind. Send the cart's XML, DICOM or SCP file, or WFDB's .hea with its signal files."
+        "unknown_format", "This is not an ECG file of a known kind. Send the cart's XML, DICOM, SCP or MFER file, or WFDB's .hea and its signals."
     )

@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 
 from services.triage.anonymise import age_of, sex_of, without_identity
 from services.triage.decode.leads import assemble
-from services.triage.decode.library import DAMAGED, acquired_on, kept_in, parse, people_in, statements_of
+from services.triage.decode.library import DAMAGED, PICTURE, TOO_LARGE, acquired_on, kept_in, parse, people_in, refuse_too_large, statements_of
 from services.triage.recording import Recording, Undecodable
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"  # a compressed file: unpacking it is how it would explode
 _META_BYTES = 4096
+_STORED_CLASS = b"1.2.840.10008.5.1.4.1.1."
+_DOCUMENTS = (b"104.", b"7\x00", b"7.")  # encapsulated PDF and its like; a picture of a screen or of paper
+_ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # the tag that begins an item of a sequence, in either byte order
+_MOST_BYTES = 2 * 1024 * 1024  # an element may have eight bytes, and takes microseconds
+_MOST_ITEMS = 5_000  # a cart writes some hundreds; each becomes an object of a kilobyte and more
 _GAP_MS = 100  # measured: in a recording padded with 0, real zeros last 22 ms at most
 _NUMBERS = frozenset(("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientTelephoneNumbers", "PatientAddress"))
 _MOST_ELEMENTS = 20_000  # those of a cart have some hundreds, with all that lies in sequences
@@ -29,16 +34,26 @@ def is_dicom(content: bytes) -> bool:
     return content[128:132] == b"DICM"
 
 
+def _holds_a_document(content: bytes) -> bool:
+    """True where the class that the file says it stores, which stands first of all, is that of a document or of a picture."""
+    _, _, kind = content[:_META_BYTES].partition(_STORED_CLASS)
+    return kind.startswith(_DOCUMENTS)
+
+
 def decode_dicom(content: bytes) -> Recording:
     """Raises Undecodable where the first rhythm group cannot be had."""
     if _DEFLATED in content[:_META_BYTES]:
         raise Undecodable("compressed", "The DICOM file is compressed. Export it from the cart without compression.")
+    if _holds_a_document(content):
+        raise Undecodable("picture", PICTURE)
+    refuse_too_large(len(content), _MOST_BYTES)
+    if any(content.count(item) > _MOST_ITEMS for item in _ITEMS):
+        raise Undecodable("too_large", TOO_LARGE)
     record = parse(DICOMWaveformParser, content)
     with kept_in():
-        file = pydicom.dcmread(io.BytesIO(content))
-        _restore_lone_values(record, file)
-        statements = _statements_of_nobody(record, file)
-    leads, samples_mv, fs_hz = assemble(record.leads)
+        _restore_lone_values(record, content)
+        statements = _statements_of_nobody(record, content)
+    leads, samples_mv, fs_hz = assemble(record.leads, fs_hz=_exact_rate_hz(record))
     patient = record.patient
     return Recording(
         leads=leads,
@@ -51,9 +66,16 @@ def decode_dicom(content: bytes) -> Recording:
     )
 
 
-def _statements_of_nobody(record: ECGRecord, file: pydicom.Dataset) -> tuple[str, ...]:
+def _exact_rate_hz(record: ECGRecord) -> float | None:
+    """Return the rate of the group that was read, before the library rounded it."""
+    shape = len(record.leads), len(record.leads[0].samples) if record.leads else 0
+    rates_hz = (float(each["sampling_frequency"]) for each in record.raw_metadata["multiplex_groups"] if (each["channels"], each["samples"]) == shape)
+    return next((rate_hz for rate_hz in rates_hz if round(rate_hz) == record.leads[0].sampling_rate), None)
+
+
+def _statements_of_nobody(record: ECGRecord, content: bytes) -> tuple[str, ...]:
     statements = statements_of(record)
-    people = _people_in(file) if statements else []  # looking everywhere takes longer than reading the leads
+    people = _people_in(pydicom.dcmread(io.BytesIO(content))) if statements else []  # looking everywhere takes longer than reading the leads
     return () if people is None else without_identity(statements, people_in(record) + people)
 
 
@@ -83,11 +105,11 @@ def _elements(dataset: pydicom.Dataset, deepest: int) -> Iterator[pydicom.DataEl
                 yield from _elements(item, deepest - 1)
 
 
-def _restore_lone_values(record: ECGRecord, file: pydicom.Dataset) -> None:
+def _restore_lone_values(record: ECGRecord, content: bytes) -> None:
     """Put back the samples that equal the padding value but stand in no run: the reader made all of them NaN."""
     if not any(np.isnan(lead.samples).any() for lead in record.leads):
         return
-    group = _group_of(record, file)
+    group = _group_of(record, pydicom.dcmread(io.BytesIO(content)))
     signed = str(group.get("WaveformSampleInterpretation", "SS")).upper() not in ("UB", "US", "UL")
     padding = int.from_bytes(bytes(group.WaveformPaddingValue)[: int(group.WaveformBitsAllocated) // 8], "little", signed=signed)
     for lead in record.leads:

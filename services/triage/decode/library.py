@@ -17,10 +17,23 @@ from ecgdatakit.parsing.parser import Parser
 from services.triage.recording import Undecodable
 
 DAMAGED = "The file is damaged or cut short. Export it from the cart again and send it again."
+TOO_LARGE = "The file is far larger than a 12-lead recording. Send one recording of 10 s."
+PICTURE = (
+    "This is a picture or a PDF: it is kept for people to read, and no rule can judge it. Have a person read the ECG now, "
+    "and send the data file that the cart exports (XML, DICOM, SCP or WFDB)."
+)
+
+MOST_BYTES = 4 * 1024 * 1024  # two minutes of fifteen leads at 1000 Hz; measured: at most 90 MB of memory, for samples of 8 bits
 
 # pydicom checks and quotes single values, such as a malformed birth date, in warnings and log lines; neither may leave the decoder.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+def refuse_too_large(size_bytes: int, most_bytes: int = MOST_BYTES) -> None:
+    """Raise Undecodable for more bytes than a resting recording has; `most_bytes` is for a format that costs more a byte than bare samples."""
+    if size_bytes > most_bytes:
+        raise Undecodable("too_large", TOO_LARGE)
 
 
 def parse(parser: type[Parser], content: bytes) -> ECGRecord:

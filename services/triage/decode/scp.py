@@ -1,18 +1,24 @@
-"""SCP-ECG (EN 1064): decoded although a section that no lead needs is empty or broken."""
+"""SCP-ECG (EN 1064): decoded although a section that no lead needs is broken, refused where its counts would cost seconds or gigabytes."""
 
 import struct
+from collections.abc import Iterator
 
 from ecgdatakit.models import ECGRecord
 from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
 from services.triage.anonymise import age_of, sex_of, without_identity
 from services.triage.decode.leads import assemble
-from services.triage.decode.library import acquired_on, parse, people_in, statements_of
+from services.triage.decode.library import TOO_LARGE, acquired_on, kept_in, parse, people_in, refuse_too_large, statements_of
 from services.triage.recording import Recording, Undecodable
 
-_POINTERS_AT, _POINTER_BYTES = 22, 10
+_POINTERS_AT, _POINTER, _HEADER_BYTES = 22, struct.Struct("<HII"), 16
+_HUFFMAN, _PATIENT, _LEADS, _QRS, _BEAT, _RHYTHM = 2, 1, 3, 4, 5, 6
 # Measurements and statements (7 to 11) carry no sample. Fewest first, so that what can be kept of the cart's words is kept.
-_DISPENSABLE = ((), (11,), (8, 11), (7, 8, 9, 10, 11))
+_DISPENSABLE = ((11,), (8, 11))
+_ALL_DISPENSABLE = (7, 8, 9, 10, 11)
+_MOST_HUFFMAN_BYTES = 200_000  # five times a 12-lead recording of 10 s; the library takes each bit alone
+_MOST_PATIENT_BYTES = 65_536
+_MOST_LEADS, _MOST_SAMPLES, _MOST_BEATS = 64, 1_000_000, 1_000
 
 
 def is_scp(content: bytes) -> bool:
@@ -21,8 +27,11 @@ def is_scp(content: bytes) -> bool:
 
 def decode_scp(content: bytes) -> Recording:
     """Raises Undecodable where the leads cannot be had."""
+    refuse_too_large(len(content))
+    with kept_in():
+        _refuse_absurd(content)
     record = _parse(content)
-    leads, samples_mv, fs_hz = assemble(record.leads)
+    leads, samples_mv, fs_hz = assemble(record.leads, fs_hz=1e6 / record.raw_metadata["rhythm_sample_interval_us"])
     patient = record.patient
     return Recording(
         leads=leads,
@@ -36,23 +45,59 @@ def decode_scp(content: bytes) -> Recording:
 
 
 def _parse(content: bytes) -> ECGRecord:
-    failure: Undecodable | None = None
+    try:
+        return parse(SCPECGParser, content)
+    except Undecodable as failure:
+        try:
+            bare = parse(SCPECGParser, _without(content, _ALL_DISPENSABLE))
+        except Undecodable:
+            raise failure from None  # what is broken is needed: trying the rest would cost its time again
     for sections in _DISPENSABLE:
         try:
             return parse(SCPECGParser, _without(content, sections))
-        except Undecodable as error:
-            failure = failure or error
-    assert failure is not None  # noqa: S101  the loop is never empty
-    raise failure
+        except Undecodable:
+            continue
+    return bare
+
+
+def _pointers(content: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield each section with its length, its offset, and where its pointer stands. Raises struct.error."""
+    end = min(6 + struct.unpack_from("<I", content, 10)[0], len(content))
+    for at in range(_POINTERS_AT, end - _POINTER.size + 1, _POINTER.size):
+        section, length, index = _POINTER.unpack_from(content, at)
+        if section and length:
+            yield section, length, index - 1, at
+
+
+def _refuse_absurd(content: bytes) -> None:
+    """Raise Undecodable where a length or a count is beyond any recording's; struct.error where the counts themselves are missing."""
+    sections = {section: (length, offset) for section, length, offset, _ in _pointers(content)}
+
+    def length_of(section: int) -> int:
+        return sections[section][0] if section in sections else 0
+
+    leads = beats = samples = 0
+    if _LEADS in sections:
+        at = sections[_LEADS][1] + _HEADER_BYTES
+        leads = content[at]
+        ranges = (struct.unpack_from("<II", content, at + 2 + 9 * lead) for lead in range(min(leads, _MOST_LEADS)))
+        samples = max((last - first for first, last in ranges), default=0)
+    if _QRS in sections:
+        (beats,) = struct.unpack_from("<H", content, sections[_QRS][1] + _HEADER_BYTES + 4)
+    if (
+        (_HUFFMAN in sections and length_of(_BEAT) + length_of(_RHYTHM) > _MOST_HUFFMAN_BYTES)
+        or length_of(_PATIENT) > _MOST_PATIENT_BYTES
+        or leads > _MOST_LEADS
+        or samples > _MOST_SAMPLES
+        or beats > _MOST_BEATS
+    ):
+        raise Undecodable("too_large", TOO_LARGE)
 
 
 def _without(content: bytes, sections: tuple[int, ...]) -> bytes:
     """Return the record with the pointers to these sections emptied; readers then take them as absent."""
-    if not sections:
-        return content
     out = bytearray(content)
-    end = 6 + struct.unpack_from("<I", out, 10)[0]
-    for at in range(_POINTERS_AT, min(end, len(out)) - _POINTER_BYTES + 1, _POINTER_BYTES):
-        if struct.unpack_from("<H", out, at)[0] in sections:
+    for section, _, _, at in _pointers(content):
+        if section in sections:
             struct.pack_into("<I", out, at + 2, 0)
     return bytes(out)

@@ -11,7 +11,7 @@ from ecgdatakit.parsing.parsers.wfdb import WFDBParser
 from services.runtime.archive import UploadedFile
 from services.triage.anonymise import age_of, sex_of, without_identity
 from services.triage.decode.leads import assemble, canonical
-from services.triage.decode.library import parse_path, private_folder
+from services.triage.decode.library import parse_path, private_folder, refuse_too_large
 from services.triage.recording import Recording, Undecodable
 
 _RECORD_LINE = re.compile(rb"[\w.\-/]{1,80}[ \t]+\d{1,3}[ \t]+\d")
@@ -49,6 +49,7 @@ def is_wfdb_header(content: bytes) -> bool:
 def decode_wfdb(header: UploadedFile, files: Sequence[UploadedFile]) -> Recording:
     """Decode the record that `header` describes, from the files sent with it. Raises Undecodable."""
     rewritten = _rewrite(header.content, {file.name: file.content for file in files if file is not header})
+    refuse_too_large(sum(map(len, rewritten.contents.values())))
     with private_folder() as folder:
         for name, content in rewritten.contents.items():
             (folder / name).write_bytes(content)

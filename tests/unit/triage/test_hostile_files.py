@@ -1,18 +1,23 @@
 """Whatever bytes come, the answer is a verdict with a reason: no exception, no network, no file of this machine."""
 
+import base64
 import gzip
 import io
 import random
+import re
+import struct
 import sys
 import warnings
 import zipfile
 from collections.abc import Sequence
 
 import pytest
+from ecgdatakit.parsing.codecs.xli import xli_decode
 
 from contracts.assessments import Reading
 from contracts.vocabulary import Priority
 from services.runtime.archive import UploadedFile
+from services.triage.decode.xli import unpacked_bytes
 from services.triage.reading import read, warm_up
 from services.triage.recording import Recording
 
@@ -94,9 +99,104 @@ def test_a_deflated_dicom_file_is_refused_without_unpacking():
     assert verdict(UploadedFile("a.dcm", content)) == "compressed"
 
 
-@pytest.mark.parametrize("content", [b"%PDF-1.7 ...", b"\x89PNG\r\n", b"\xff\xd8\xff\xe0"], ids=["pdf", "png", "jpeg"])
-def test_a_picture_of_an_ecg_is_answered_with_what_to_send(content):
-    assert verdict(UploadedFile("ecg.xml", content)) == "picture"
+ENCAPSULATED, SECONDARY_CAPTURE, TWELVE_LEADS = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.9.1.1"
+
+
+def dicom_of(stored_class: str) -> bytes:
+    uid = stored_class.encode() + bytes(len(stored_class) % 2)
+    return bytes(128) + b"DICM" + b"\x02\x00\x02\x00UI" + struct.pack("<H", len(uid)) + uid + bytes(1000)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"%PDF-1.7 ...", b"\x89PNG\r\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"II*\x00\x08", dicom_of(ENCAPSULATED), dicom_of(SECONDARY_CAPTURE)],
+    ids=["pdf", "png", "jpeg", "gif", "tiff", "pdf in dicom", "picture in dicom"],
+)
+def test_a_picture_of_an_ecg_is_kept_for_a_person_to_read_and_says_so(content):
+    reading, recording = read_watched([UploadedFile("ecg.xml", content)])
+    assert (reading.priority, recording) == (Priority.NOT_EVALUABLE, None)
+    (problem,) = reading.quality.problems
+    assert problem.code == "picture"
+    assert "kept for people to read" in problem.text
+    assert "no rule can judge it" in problem.text
+    assert "Have a person read the ECG now" in problem.text
+
+
+def test_a_dicom_file_of_twelve_leads_that_is_damaged_is_no_picture():
+    assert verdict(UploadedFile("a.dcm", dicom_of(TWELVE_LEADS))) == "undecodable"
+
+
+def ten_bit(codes: Sequence[int]) -> bytes:
+    bits = "".join(f"{code:010b}" for code in codes)
+    return int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+
+
+def philips_of(uploaded, packed: bytes) -> UploadedFile:
+    (file,) = uploaded("vendor/philips-1.03/129DYNRG.XML")
+    return UploadedFile("a.xml", re.sub(rb"(<parsedwaveforms[^>]*>)[^<]*<", rb"\g<1>" + base64.b64encode(packed) + b"<", file.content))
+
+
+@pytest.mark.timeout(20)
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(uploaded):
+    stream = ten_bit([65, *range(256, 1023), *[1022] * 400_000])  # each string is one longer than the one before: the last is 768 bytes
+    bomb = philips_of(uploaded, struct.pack("<iHh", len(stream), 0, 0) + stream)
+    assert len(bomb.content) < 1_000_000
+    assert verdict(bomb) == "too_large"
+
+
+@pytest.mark.parametrize("path", ["vendor/philips-1.03/129DYNRG.XML", "vendor/philips-1.04/3191723_ZZDEMOPTONLY_1-04_orig.xml"])
+def test_what_a_philips_waveform_unpacks_to_is_told_to_the_byte(uploaded, path):
+    (file,) = uploaded(path)
+    text = file.content.decode("utf-16" if file.content.startswith(b"\xff\xfe") else "utf-8")
+    packed = re.search(r"<parsedwaveforms[^>]*>([^<]*)<", text)
+    assert packed is not None
+    unpacked = xli_decode(base64.b64decode("".join(packed[1].split())))
+    assert unpacked_bytes(packed[1]) == sum(2 * lead.size for lead in unpacked) == 16 * 11_000
+
+
+@pytest.mark.parametrize(
+    "start", [b"<?xml " + b'encoding="a" ' * 90_000, b'\n<?xml version="1.0" encoding="punycode"?><restingecg>' + b"a" * 3_000_000]
+)
+@pytest.mark.timeout(20)  # hours, both of them
+def test_an_xml_declaration_made_to_take_long_is_refused(start):
+    assert verdict(UploadedFile("a.xml", start)) == "undecodable"
+
+
+def test_samples_written_out_beyond_all_measure_are_refused(uploaded):
+    (file,) = uploaded("vendor/aecg/subject1_0.xml")
+    assert verdict(UploadedFile("a.xml", re.sub(rb"<digits>[^<]*", b"<digits>" + b"1 " * 700_000, file.content, count=1))) == "too_large"
+
+
+def scp_with(content: bytes, section: int, at: int, value: bytes) -> bytes:
+    pointers = (struct.unpack_from("<HII", content, place) for place in range(22, 142, 10))
+    start = next(index - 1 + 16 for number, _, index in pointers if number == section)
+    return content[: start + at] + value + content[start + at + len(value) :]
+
+
+@pytest.mark.parametrize(
+    ("section", "at", "value", "code"),
+    [
+        (3, 0, b"\xff", "too_large"),  # leads
+        (3, 6, b"\xff\xff\xff\xff", "too_large"),  # the last sample of the first of them
+        (4, 4, b"\xff\xff", "too_large"),  # beats, each added to each lead
+        (6, 6, b"\xff\xff", "undecodable"),  # bytes of the first lead
+    ],
+)
+def test_counts_in_an_scp_file_that_no_recording_has_are_refused(uploaded, section, at, value, code):
+    (file,) = uploaded("vendor/one-recording/Example.scp")
+    assert verdict(UploadedFile("a.scp", scp_with(file.content, section, at, value))) == code
+
+
+@pytest.mark.parametrize("more", [(b"\xfe\xff\x00\xe0" + bytes(4)) * 6_000, bytes(8) * 400_000], ids=["items", "elements"])
+def test_a_dicom_file_of_countless_parts_is_refused(uploaded, more):
+    (file,) = uploaded("vendor/one-recording/Example.dcm")
+    assert verdict(UploadedFile("a.dcm", file.content + more)) == "too_large"
+
+
+def test_signals_beyond_all_measure_are_refused():
+    header = b"r 1 500 20000000\ns.dat 16 1000/mV 16 0 0 0 0 I\n"
+    assert verdict(UploadedFile("r.hea", header), UploadedFile("s.dat", bytes(40_000_000))) == "too_large"
+    assert verdict(UploadedFile("r.hea", header), UploadedFile("s.dat", bytes(40))) == "undecodable"
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"<", b"<html/>", b"<a" * 50_000, b"DICM", bytes(132), bytes(128) + b"DICM", b"\xff\xfe<\x00"])

@@ -1,4 +1,4 @@
-"""Beats, QRS bounds and ST against what people marked by hand, and against signals whose truth is known."""
+"""Beats and ST against signals whose truth is known; the bounds that people marked by hand are in test_delineate.py."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from services.triage.decode import decode
 from services.triage.quality import lead_quality
 from services.triage.reading import read_recording
 from services.triage.recording import STANDARD, Recording
-from services.triage.st import qrs_bounds, st_elevation
+from services.triage.st import st_elevation
 
 FS_HZ = 500.0
 
@@ -76,6 +76,15 @@ def test_beats_of_another_shape_are_left_out():
     np.testing.assert_allclose(st_of(Recording(STANDARD, samples, FS_HZ, 60, None, (), "made up")), st_of(recording), atol=0.03)
 
 
+def test_a_lead_that_stands_still_for_a_while_hides_no_beat():
+    recording = made_up(st_mv=0.2, noise_mv=0.01)
+    samples = recording.samples_mv.copy()
+    samples[10, 400:3000] = 0
+    beat = median_beat(samples, FS_HZ)
+    assert beat is not None
+    assert beat.found == 12
+
+
 def test_st_outside_the_beat_is_refused():
     with pytest.raises(ValueError, match="outside a beat"):
         st_elevation(np.zeros((12, 400)), fs_hz=FS_HZ, onset=150, j=399)
@@ -102,48 +111,10 @@ def test_each_fault_of_a_lead_is_told_apart():
     assert not quality.enough
 
 
-def _errors_ms(path: Path) -> tuple[float, float] | None:
-    """Return how far onset and J lie from the middle of what was marked in the twelve leads, ms, later is positive."""
-    record = str(path).removesuffix(".hea")
-    recording = decode_path(path)
-    beat = median_beat(recording.samples_mv, recording.fs_hz)
-    bounds = qrs_bounds(beat.beat_mv, r=beat.r, fs_hz=beat.fs_hz) if beat else None
-    if beat is None or bounds is None:
-        return None
-    peaks, onsets, offsets = [], [], []
-    for lead in STANDARD:
-        marks = wfdb.rdann(record, lead.lower())
-        middle = [at for at in range(1, len(marks.symbol) - 1) if marks.symbol[at] == "N" and marks.symbol[at - 1] + marks.symbol[at + 1] == "()"]
-        peaks += [marks.sample[at] for at in middle]
-        onsets += [marks.sample[at - 1] for at in middle]
-        offsets += [marks.sample[at + 1] for at in middle]
-    errors = []
-    for at in beat.at:
-        near = np.abs(np.array(peaks) - at) < 50
-        if near.sum() >= 8:
-            shift = at - beat.r
-            errors.append((shift + bounds.onset - np.median(np.array(onsets)[near]), shift + bounds.j - np.median(np.array(offsets)[near])))
-    if not errors:  # only the beats in the middle are marked, and those of one shape are in the median
-        return None
-    onset, j = np.median(np.array(errors), axis=0) * 1000 / beat.fs_hz
-    return float(onset), float(j)
-
-
 def decode_path(path: Path) -> Recording:
     from services.runtime.archive import UploadedFile
 
     return decode([UploadedFile(part.name, part.read_bytes()) for part in (path, path.with_suffix(".dat"))])
-
-
-def test_onset_and_j_point_lie_where_people_marked_them(recordings: Path):
-    found = [_errors_ms(path) for path in sorted((recordings / "ludb").glob("*.hea"))]
-    errors = np.array([error for error in found if error is not None])
-    assert len(errors) >= 98
-    mean, spread = errors.mean(axis=0), errors.std(axis=0)
-    assert abs(mean[0]) < 9
-    assert abs(mean[1]) < 4
-    assert spread[0] < 12
-    assert spread[1] < 9
 
 
 def test_the_cart_and_the_reading_agree_on_rate_and_qrs(recordings: Path):

@@ -1,27 +1,22 @@
-"""The STEMI rule, row by row: thresholds, neighbours, and when it may not be applied."""
+"""The shipped rules, row by row: thresholds, neighbours, what silences what, and what could not be judged."""
 
+import multiprocessing
 from itertools import combinations
 
 import pytest
 
+from contracts.assessments import Reading
 from contracts.vocabulary import Priority, Sex
 from services.triage.recording import KNOWN_LEADS, STANDARD
-from services.triage.stemi import Measured, judge, threshold
+from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Measured, evaluate, judge, shipped
+from services.triage.rulebook.thresholds import choose
+from tests.unit.triage.rule_patient import measured, without
 
 M, F = Sex.MALE, Sex.FEMALE
 
 
-def measured(*, qrs_ms=90.0, age_y=60, sex=M, r_mv=None, s_mv=None, concave=(), t_inverted=(), **st_mv):
-    return Measured(
-        st_j_mv=dict.fromkeys(STANDARD, 0.0) | st_mv,
-        r_mv=dict.fromkeys(STANDARD, 0.8) | (r_mv or {}),
-        s_mv=dict.fromkeys(STANDARD, -0.3) | (s_mv or {}),
-        qrs_ms=qrs_ms,
-        age_y=age_y,
-        sex=sex,
-        concave=frozenset(concave),
-        t_inverted=frozenset(t_inverted),
-    )
+def chosen(lead, age_y, sex):
+    return choose(shipped().text.thresholds["st_elevation_mv"], lead, age_y=age_y, sex=sex)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +30,7 @@ def measured(*, qrs_ms=90.0, age_y=60, sex=M, r_mv=None, s_mv=None, concave=(), 
     ],
 )  # fmt: skip
 def test_the_threshold_is_that_of_lead_age_and_sex(lead, age_y, sex, mv):
-    assert threshold(lead, age_y=age_y, sex=sex)[0] == mv
+    assert chosen(lead, age_y, sex).value == mv
 
 
 @pytest.mark.parametrize(
@@ -49,7 +44,7 @@ def test_the_threshold_is_that_of_lead_age_and_sex(lead, age_y, sex, mv):
     ],
 )
 def test_an_unknown_fact_is_named_with_the_threshold(age_y, sex, why):
-    assert threshold("V2", age_y=age_y, sex=sex)[1] == why
+    assert chosen("V2", age_y, sex).why == why
 
 
 @pytest.mark.parametrize(
@@ -104,6 +99,9 @@ def test_every_pair_of_neighbours_names_its_walls_and_no_other_pair_is_found():
 def test_the_title_of_the_longest_finding_fits_its_place():
     findings = judge(measured(**dict.fromkeys(KNOWN_LEADS, 25.0)))
     assert [finding.leads[0] for finding in findings] == ["aVL", "V1", "V3R"]
+    assert judge(measured(**dict.fromkeys(KNOWN_LEADS, -25.0) | {"aVR": 25.0}))[0].rule == "avr_pattern"
+    wide = judge(measured(qrs_ms=140, **dict.fromkeys(KNOWN_LEADS, 25.0), r_mv={"V1": 0.0}))
+    assert [finding.rule for finding in wide] == ["sgarbossa"]
 
 
 def test_two_walls_are_two_findings():
@@ -163,6 +161,79 @@ def test_elevation_that_one_artery_explains_stays_red(changed, concave):
     assert judge(measured(concave=concave, **(DIFFUSE | changed)))[0].priority is Priority.RED
 
 
+LEFT_BUNDLE = {"qrs_ms": 140.0, "r_mv": {"V1": 0.1, "V2": 0.1, "V3": 0.1}, "s_mv": {"V1": -1.5, "V2": -2.0, "V3": -2.0}}
+
+
+@pytest.mark.parametrize(
+    ("st_mv", "name", "lead"),
+    [({"V5": 0.1}, "st_j_mv", "V5"), ({"V3": -0.1}, "st_j_mv", "V3"), ({"V2": 0.5}, "st_s_ratio", "V2")],
+)
+def test_an_infarction_under_left_bundle_branch_block_is_red_and_takes_the_place_of_the_wide_qrs(st_mv, name, lead):
+    (finding,) = judge(measured(**LEFT_BUNDLE, **st_mv))
+    assert (finding.rule, finding.priority, finding.leads) == ("sgarbossa", Priority.RED, (lead,))
+    assert [(value.name, value.lead) for value in finding.values] == [(name, lead)]
+
+
+def test_the_elevation_that_left_bundle_branch_block_itself_makes_is_not_red():
+    (finding,) = judge(measured(**LEFT_BUNDLE, V1=0.3, V2=0.45, V3=0.45, V5=-0.2, V6=-0.2))
+    assert finding.rule == "stemi_wide_qrs"
+
+
+MAIN_STEM = {"I": -0.12, "II": -0.1, "aVF": -0.1, "V4": -0.2, "V5": -0.2, "V6": -0.15, "aVR": 0.11}
+
+
+def test_depression_in_six_leads_with_elevation_in_avr_is_red_and_under_high_voltages_yellow():
+    (finding,) = judge(measured(**MAIN_STEM))
+    assert (finding.rule, finding.priority) == ("avr_pattern", Priority.RED)
+    assert [value.lead for value in finding.values] == ["aVR", "I", "II", "aVF", "V4", "V5", "V6"]
+    (under_voltages,) = judge(measured(**MAIN_STEM, r_mv={"V5": 2.5}, s_mv={"V1": -2.0}))
+    assert (under_voltages.rule, under_voltages.priority) == ("avr_pattern_hypertrophy", Priority.YELLOW)
+
+
+def test_depression_over_the_front_asks_for_the_back_until_the_back_was_recorded():
+    (finding,) = judge(measured(V2=-0.06, V3=-0.06))
+    assert (finding.rule, finding.priority, finding.leads) == ("posterior_suspicion", Priority.YELLOW, ("V2", "V3"))
+    assert judge(measured(V2=-0.06, V3=-0.06, V7=0.0, V8=0.0, V9=0.0)) == ()
+    assert [each.rule for each in judge(measured(V2=-0.06, V3=-0.06, V7=0.05, V8=0.05, V9=0.0))] == ["stemi"]
+
+
 def test_a_lead_that_was_not_measured_takes_no_part():
     some = Measured(st_j_mv={"V3": 0.4, "V4": 0.3}, r_mv={"V3": 1, "V4": 1}, s_mv={"V3": -1, "V4": -1}, qrs_ms=90, age_y=60, sex=M)
     assert judge(some)[0].leads == ("V3", "V4")
+
+
+def test_silence_over_a_lead_that_was_not_measured_is_said_to_be_no_verdict():
+    judgement = evaluate(without(measured(), "V2"))
+    assert judgement.findings == ()
+    assert {each.name: each.lacked for each in judgement.not_judged} == {"stemi": ("V2",), "avr_pattern": ("V2",), "posterior_suspicion": ("V2",)}
+    assert evaluate(measured()).not_judged == ()
+
+
+def test_a_gate_that_cannot_be_judged_silences_nothing_and_is_said():
+    judgement = evaluate(without(measured(V3=0.4, V4=0.3), "V1"))
+    assert judgement.findings[0].rule == "stemi"
+    assert ("hypertrophy", ("s_mv in V1",)) in [(each.name, each.lacked) for each in judgement.not_judged]
+
+
+def test_a_value_that_is_no_number_counts_as_not_measured():
+    nan = float("nan")
+    judgement = evaluate(measured(V2=nan, qrs_ms=nan, s_mv={"V3": nan}))
+    assert judgement.findings == ()
+    assert ("hypertrophy", ("s_mv in V3",)) in [(each.name, each.lacked) for each in judgement.not_judged]
+    assert ("stemi", ("V2",)) in [(each.name, each.lacked) for each in judgement.not_judged]
+    assert ("wide_qrs", ("qrs_ms",)) in [(each.name, each.lacked) for each in judgement.not_judged]
+
+
+def test_every_finding_names_a_rule_with_its_source_and_a_reading_the_rulebook_of_the_file():
+    assert (shipped().id, shipped().version) == (RULEBOOK, RULEBOOK_VERSION)
+    assert len(RULEBOOK_VERSION) <= Reading.model_fields["rulebook_version"].metadata[0].max_length
+    for finding in judge(measured(**LEFT_BUNDLE, V2=0.5)):
+        rule = shipped().text.rules[finding.rule]
+        assert (finding.version, finding.source, finding.priority) == (rule.version, rule.source, rule.priority)
+
+
+def test_a_worker_that_was_forked_judges_as_its_parent_does():
+    patient = measured(V2=0.3, V3=0.4, V4=0.3)
+    here = judge(patient)
+    with multiprocessing.get_context("fork").Pool(1) as forked:
+        assert forked.apply(judge, (patient,)) == here != ()

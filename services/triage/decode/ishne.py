@@ -1,0 +1,44 @@
+"""ISHNE 1.0, the Holter standard (Badilini 1998), where a cart writes its resting recording so.
+
+Tried on files that the tests write after the paper from real recordings, their checksum in either byte order. Untried, for want of files from carts:
+what a writer puts into the fields that the paper leaves open. The samples' number must be that of the header, per lead or of all leads together;
+a file of hours is refused, and so is one whose header does not have the checksum that it states: its scale could be anybody's."""
+
+import numpy as np
+from ecgdatakit.parsing.parsers.ishne_holter import ISHNEHolterParser
+
+from services.triage.anonymise import age_of, sex_of
+from services.triage.decode.leads import assemble
+from services.triage.decode.library import DAMAGED, acquired_on, parse, refuse_too_large
+from services.triage.recording import Recording, Undecodable
+
+_MAGIC = b"ISHNE1.0"
+_FAULT = -32768  # the paper's "no signal"; the library leaves it in as a voltage
+
+
+def is_ishne(content: bytes) -> bool:
+    return content.startswith(_MAGIC)
+
+
+def decode_ishne(content: bytes) -> Recording:
+    """Raises Undecodable. The comment block is dropped: it is free text, and may name anybody."""
+    refuse_too_large(len(content))
+    record = parse(ISHNEHolterParser, content)
+    found = record.raw_metadata
+    if found["checksum_valid"] is False:
+        raise Undecodable("undecodable", DAMAGED, "checksum")
+    if found["samples_per_lead"] < found["ecg_size"] != found["samples_per_lead"] * len(record.leads):
+        raise Undecodable("undecodable", DAMAGED, "samples missing")
+    for lead in record.leads:
+        lead.samples = np.where(lead.samples == _FAULT, np.nan, lead.samples)
+    leads, samples_mv, fs_hz = assemble(record.leads)
+    patient = record.patient
+    return Recording(
+        leads=leads,
+        samples_mv=samples_mv,
+        fs_hz=fs_hz,
+        age_y=age_of(birth=patient.birth_date.date() if patient.birth_date else None, acquired=acquired_on(record), printed_y=patient.age),
+        sex=sex_of(patient.sex),
+        vendor_statements=(),
+        format="ISHNE",
+    )

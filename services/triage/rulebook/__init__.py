@@ -1,0 +1,31 @@
+"""What triage asks the rules: judge these measurements. The rules themselves are in ../rules, in words that a clinician can read and change."""
+
+from functools import cache
+from pathlib import Path
+
+from contracts.assessments import Finding
+from services.triage.rulebook.document import RulebookInvalid
+from services.triage.rulebook.engine import Judgement, Rulebook, apply
+from services.triage.rulebook.loading import load
+from services.triage.rulebook.measured import Measured
+
+__all__ = ["RULEBOOK", "RULEBOOK_VERSION", "SHIPPED", "Measured", "RulebookInvalid", "evaluate", "judge", "load", "shipped"]
+
+RULEBOOK, RULEBOOK_VERSION = "ecg", "1"  # what a reading names even where nothing could be judged; a test holds the file to it
+SHIPPED = Path(__file__).parents[1] / "rules" / "ecg.yaml"
+
+
+@cache
+def shipped() -> Rulebook:
+    """Return the rulebook that comes with the program, compiled once in a process; a fork inherits it."""
+    return load(SHIPPED)
+
+
+def evaluate(measured: Measured) -> Judgement:
+    """Return what the rules find, and which of them could not be decided for want of a measurement."""
+    return apply(shipped(), measured)
+
+
+def judge(measured: Measured) -> tuple[Finding, ...]:
+    """Return what the rules find, the most urgent first."""
+    return evaluate(measured).findings

@@ -1,0 +1,70 @@
+"""What rules are given, under the names and with the types by which an expression may ask for it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import get_type_hints
+
+from cel_expr_python import cel
+
+from contracts.vocabulary import Sex
+from services.triage.recording import KNOWN_LEADS
+
+LEADS = cel.Type.List(cel.Type.STRING)
+GROUPS = cel.Type.List(LEADS)
+PER_LEAD = cel.Type.Map(cel.Type.STRING, cel.Type.DOUBLE)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One recording's measurements, per lead in mV; only what was measured is in it. Every field is a name that an expression may use."""
+
+    st_j_mv: Mapping[str, float]  # against the level before the QRS
+    r_mv: Mapping[str, float]
+    s_mv: Mapping[str, float]  # zero or negative
+    qrs_ms: float
+    age_y: int | None
+    sex: Sex | None
+    concave: frozenset[str] = field(default_factory=frozenset)  # leads whose ST segment sags below its chord to T
+    t_inverted: frozenset[str] = field(default_factory=frozenset)
+    st_j60_mv: Mapping[str, float] = field(default_factory=dict)  # 60 ms after J
+
+
+_CEL_TYPES = {
+    Mapping[str, float]: PER_LEAD,
+    frozenset[str]: LEADS,
+    float: cel.Type.DOUBLE,
+    float | None: cel.Type.DOUBLE,
+    int | None: cel.Type.DOUBLE,  # one kind of number: nobody should have to write 40 or 40.0 by its type
+    Sex | None: cel.Type.STRING,
+    bool: cel.Type.BOOL,
+    bool | None: cel.Type.BOOL,
+}
+
+# A measurement of a type that no expression can hold fails here, when the program starts.
+TYPES: Mapping[str, cel.Type] = {"leads": LEADS} | {name: _CEL_TYPES[hint] for name, hint in get_type_hints(Measured).items()}
+_FIELDS = tuple(name for name in TYPES if name != "leads")
+
+
+def values(measured: Measured) -> dict[str, object]:
+    """Return what expressions see. What was not measured is left out: CEL takes NaN for a number that is below and above nothing.
+
+    `leads` are those with an ST value, in anatomical order."""
+    seen: dict[str, object] = {"leads": [lead for lead in KNOWN_LEADS if math.isfinite(measured.st_j_mv.get(lead, math.nan))]}
+    for name in _FIELDS:
+        value = getattr(measured, name)
+        if isinstance(value, Mapping):
+            seen[name] = {lead: float(number) for lead, number in value.items() if math.isfinite(number)}
+        elif isinstance(value, frozenset):
+            seen[name] = in_order(value)
+        elif isinstance(value, Sex):
+            seen[name] = value.value
+        elif isinstance(value, bool):
+            seen[name] = value
+        elif value is not None and math.isfinite(value):
+            seen[name] = float(value)
+    return seen
+
+
+def in_order(leads: Mapping[str, float] | frozenset[str] | set[str]) -> list[str]:
+    return [lead for lead in KNOWN_LEADS if lead in leads]

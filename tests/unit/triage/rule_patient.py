@@ -1,0 +1,30 @@
+"""A quiet patient's measurements, and what a test changes of them."""
+
+from contracts.vocabulary import Sex
+from services.triage.recording import STANDARD
+from services.triage.rulebook import Measured
+
+
+def measured(*, qrs_ms=90.0, age_y=60, sex=Sex.MALE, r_mv=None, s_mv=None, concave=(), t_inverted=(), **st_mv):
+    return Measured(
+        st_j_mv=dict.fromkeys(STANDARD, 0.0) | st_mv,
+        r_mv=dict.fromkeys(STANDARD, 0.8) | (r_mv or {}),
+        s_mv=dict.fromkeys(STANDARD, -0.3) | (s_mv or {}),
+        qrs_ms=qrs_ms,
+        age_y=age_y,
+        sex=sex,
+        concave=frozenset(concave),
+        t_inverted=frozenset(t_inverted),
+    )
+
+
+def without(whole, *leads):
+    """Return the measurements with leads taken away."""
+    return Measured(
+        **{
+            name: {lead: mv for lead, mv in getattr(whole, name).items() if lead not in leads}
+            if name in ("st_j_mv", "r_mv", "s_mv")
+            else getattr(whole, name)
+            for name in Measured.__dataclass_fields__
+        }
+    )
