@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEBIAN_PACKAGES := strace
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench faults schemas lock ci-deps clean
+.PHONY: help demo test lint bench eval faults schemas lock ci-deps clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ lint: $(READY) ## form, types, import rules
 
 bench: $(READY) ## figures beside their bounds
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+eval: $(READY) ## how near P, QRS and T are to where people marked them by hand
+	@$(BIN)/python -m tests.eval.boundaries $(ARGS)
 
 faults: $(READY) ## Kafka, Valkey, the blobs, notify and triage away for two minutes each, under load
 	@GREENCHANNEL_OUTAGE_S=120 $(BIN)/pytest tests/e2e/test_outages.py $(ARGS)
