@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from services.runtime.errors import Away
 
@@ -24,9 +26,12 @@ CONNECTIONS = 64
 
 
 def connect(url: str) -> Redis:
-    """Return a client; it connects when it is first used. An answer that takes 5 s is no answer; who finds no free connection waits for one."""
+    """Return a client; it connects when it is first used. An answer that takes 5 s is no answer; who finds no free connection waits for one.
+
+    A connection that broke while nobody used it is made anew, once: whatever is asked here may be asked twice."""
+    once_more = Retry(NoBackoff(), 1, supported_errors=(exceptions.ConnectionError,))
     pool = BlockingConnectionPool.from_url(
-        url, max_connections=CONNECTIONS, timeout=20, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15
+        url, max_connections=CONNECTIONS, timeout=20, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15, retry=once_more
     )
     return Redis.from_pool(pool)
 
