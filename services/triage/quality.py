@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.triage.electrodes import Exchanged, einthoven_broken
-from services.triage.recording import INDEPENDENT, LIMB, STANDARD, Recording, Samples
+from services.triage.recording import INDEPENDENT, LIMB, STANDARD, Recording, Samples, other_limb_leads
 
 Floats = NDArray[np.float64]
 
@@ -83,6 +83,23 @@ def lead_quality(recording: Recording) -> LeadQuality:
     if _between_the_legs(recording, quality):
         return _without_limb_leads(quality, "right_leg_exchanged")
     return quality
+
+
+def restored(recording: Recording, quality: LeadQuality) -> tuple[Recording, LeadQuality]:
+    """Return both with the limb leads that cannot be measured made of I and II, where these can: the heart's wall is not unseen for that.
+
+    What was wrong with them stays named."""
+    if not {"I", "II"} <= set(quality.usable):
+        return recording, quality
+    samples_mv, usable = recording.samples_mv.copy(), set(quality.usable)
+    one, two = (samples_mv[recording.leads.index(lead)] for lead in ("I", "II"))
+    for lead, made_mv in other_limb_leads(one, two).items():
+        if lead in recording.leads and lead not in usable:
+            samples_mv[recording.leads.index(lead)] = made_mv
+            usable.add(lead)
+    if len(usable) == len(quality.usable):
+        return recording, quality
+    return replace(recording, samples_mv=samples_mv), replace(quality, usable=tuple(lead for lead in recording.leads if lead in usable))
 
 
 def without_exchanged(quality: LeadQuality, exchanged: Exchanged) -> LeadQuality:

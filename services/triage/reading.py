@@ -16,7 +16,7 @@ from services.triage.decode import decode
 from services.triage.delineate import waves
 from services.triage.electrodes import exchanged
 from services.triage.measure import ST_AFTER_J_MS, frontal_axis_deg, intervals, lead_waves, st_confidence
-from services.triage.quality import LeadQuality, lead_quality, without_exchanged
+from services.triage.quality import LeadQuality, lead_quality, restored, without_exchanged
 from services.triage.recording import STANDARD, Recording, Undecodable
 from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Measured, evaluate
 from services.triage.st import BASELINE, QrsBounds, concave_leads, inverted_t_leads, qrs_amplitudes, qrs_bounds, st_elevation
@@ -59,14 +59,16 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
     """Return the verdict on a decoded recording; the facts given win over the recording's own."""
     age_y = recording.age_y if age_y is None else age_y
     sex = recording.sex if sex is None else sex
-    quality, measured = _measure_what_is_what_it_says(recording, lead_quality(recording))
+    quality, measured = _measure_what_is_what_it_says(*restored(recording, lead_quality(recording)))
     problems = words.lead_problems(quality)
     if isinstance(measured, QualityProblem):
         return not_evaluable((*problems, measured), age_y=age_y, sex=sex, statements=recording.vendor_statements)
     judgement = evaluate(_for_the_rules(measured, age_y=age_y, sex=sex))
     findings = judgement.findings
     priority = max((finding.priority for finding in findings), key=_URGENCY.index, default=Priority.GREEN)
-    seen = quality.enough and all(np.isfinite(measured.st_j_mv[measured.leads.index(lead)]) for lead in STANDARD if lead in measured.leads)
+    all_st = all(np.isfinite(measured.st_j_mv[measured.leads.index(lead)]) for lead in STANDARD if lead in measured.leads)
+    could_be_red = any(each.priority is Priority.RED for each in judgement.not_judged)
+    seen = quality.enough and all_st and not could_be_red
     if not seen and priority is not Priority.RED:
         priority, problems = Priority.NOT_EVALUABLE, (*problems, words.TOO_FEW_LEADS)
     elif not seen:
@@ -87,7 +89,7 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
 
 def measured_beats(recording: Recording) -> MeasuredBeats | None:
     """Return the bounds that ST is measured between, laid back on the beats of the recording; None where nothing could be measured."""
-    _, measured = _measure_what_is_what_it_says(recording, lead_quality(recording))
+    _, measured = _measure_what_is_what_it_says(*restored(recording, lead_quality(recording)))
     if isinstance(measured, QualityProblem):
         return None
     begins = measured.beat.at - measured.beat.r

@@ -1,6 +1,7 @@
 """One 12-lead recording as every part of triage sees it: leads, millivolts, a rate, and no identity at all."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from contracts.vocabulary import Sex
 from services.runtime.errors import GreenchannelError
 
 Samples = NDArray[np.float32]
+Voltages = TypeVar("Voltages", NDArray[np.float32], NDArray[np.float64])
 
 LIMB = ("I", "II", "III", "aVR", "aVL", "aVF")
 CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
@@ -34,6 +36,11 @@ class Recording:
     @property
     def seconds(self) -> float:
         return float(self.samples_mv.shape[1] / self.fs_hz)
+
+
+def other_limb_leads(i_mv: Voltages, ii_mv: Voltages) -> dict[str, Voltages]:
+    """Return III, aVR, aVL and aVF, which follow from I and II (Einthoven, Goldberger); all of one shape, in mV."""
+    return {"III": ii_mv - i_mv, "aVR": -(i_mv + ii_mv) / 2, "aVL": i_mv - ii_mv / 2, "aVF": ii_mv - i_mv / 2}
 
 
 class Undecodable(GreenchannelError):

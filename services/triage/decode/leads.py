@@ -6,7 +6,7 @@ import numpy as np
 from ecgdatakit.models import Lead
 from numpy.typing import NDArray
 
-from services.triage.recording import KNOWN_LEADS, Samples, Undecodable
+from services.triage.recording import KNOWN_LEADS, Samples, Undecodable, other_limb_leads
 
 Floats = NDArray[np.float64]
 
@@ -70,16 +70,12 @@ def _add_derived_limb_leads(in_mv: dict[str, Floats]) -> None:
         length = min(in_mv[first].size, in_mv[second].size)
         return in_mv[first][:length], in_mv[second][:length]
 
-    if "I" in in_mv and "II" in in_mv:
-        i, ii = both("I", "II")
-        in_mv.setdefault("III", ii - i)
-    elif "III" in in_mv and "I" in in_mv:
+    if "III" in in_mv and "I" in in_mv and "II" not in in_mv:
         i, iii = both("I", "III")
         in_mv["II"] = i + iii
-    elif "III" in in_mv and "II" in in_mv:
+    elif "III" in in_mv and "II" in in_mv and "I" not in in_mv:
         ii, iii = both("II", "III")
         in_mv["I"] = ii - iii
     if "I" in in_mv and "II" in in_mv:
-        i, ii = both("I", "II")
-        for name, samples_mv in {"aVR": -(i + ii) / 2, "aVL": i - ii / 2, "aVF": ii - i / 2}.items():
+        for name, samples_mv in other_limb_leads(*both("I", "II")).items():
             in_mv.setdefault(name, samples_mv)

@@ -37,10 +37,11 @@ class Rulebook:
 
 @dataclass(frozen=True)
 class NotJudged:
-    """A rule or gate that could not be decided, and what it lacked: 's_mv in V1', 'qrs_ms', 'V2'."""
+    """A rule or gate that could not be decided, and what it lacked: 's_mv in V1', 'qrs_ms', 'V2'. priority is the rule's; None for a gate."""
 
     name: str
     lacked: tuple[str, ...]
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def apply(rulebook: Rulebook, measured: Measured) -> Judgement:
             continue
         found[name], lacked = _findings(name, rule, scope, resolved)
         if lacked and not found[name]:
-            not_judged.append(NotJudged(name, lacked))
+            not_judged.append(NotJudged(name, lacked, rule.text.priority))
     superseded = {other for name, findings in found.items() if findings for other in rulebook.checked.rules[name].text.supersedes}
     kept = [finding for name, findings in found.items() if name not in superseded for finding in findings]
     return Judgement(

@@ -1,5 +1,7 @@
 """The verdict on real recordings whose truth is known, and on recordings with leads taken away."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -98,16 +100,39 @@ def test_a_quiet_recording_with_a_lead_away_is_not_called_green(uploaded, lead):
     assert any(problem.code == "leads_missing" and lead in problem.leads for problem in reading.quality.problems)
 
 
-def test_a_flat_lead_is_named_and_not_judged(uploaded):
-    recording = decode(uploaded("ludb/56.hea"))
+def with_a_flat(recording: Recording, lead: str) -> Recording:
     samples = recording.samples_mv.copy()
-    samples[STANDARD.index("V2")] = 0
-    reading = read_recording(
-        Recording(recording.leads, samples, recording.fs_hz, recording.age_y, recording.sex, (), recording.format), age_y=None, sex=None
-    )
+    samples[recording.leads.index(lead)] = 0
+    return replace(recording, samples_mv=samples)
+
+
+def test_a_flat_lead_is_named_and_not_judged(uploaded):
+    reading = read_recording(with_a_flat(decode(uploaded("ludb/56.hea")), "V2"), age_y=None, sex=None)
     assert reading.priority is Priority.NOT_EVALUABLE
     assert [problem.leads for problem in reading.quality.problems if problem.code == "flat"] == [("V2",)]
     assert "V2" not in {lead.lead for lead in reading.measurements.leads}
+
+
+@pytest.mark.parametrize("lead", ["III", "aVR", "aVL", "aVF"])
+def test_a_flat_limb_lead_is_named_and_judged_all_the_same_as_i_and_ii_tell_it(uploaded, lead):
+    recording = decode(uploaded("ludb/56.hea"))
+    whole, reading = (read_recording(each, age_y=None, sex=None) for each in (recording, with_a_flat(recording, lead)))
+    assert [problem.leads for problem in reading.quality.problems if problem.code == "flat"] == [(lead,)]
+    assert (reading.priority, reading.not_judged) == (Priority.GREEN, ())
+    assert [each.st_j_mv for each in reading.measurements.leads] == pytest.approx([each.st_j_mv for each in whole.measurements.leads], abs=0.003)
+
+
+@pytest.mark.parametrize("lead", ["III", "aVF"])
+def test_an_inferior_infarction_is_red_though_an_inferior_lead_is_flat(uploaded, lead):
+    reading = read_recording(with_a_flat(decode(uploaded("vendor/philips-1.03/129DYPRG.XML")), lead), age_y=None, sex=None)
+    assert reading.priority is Priority.RED
+    assert reading.findings[0].leads == ("II", "aVF", "III")
+
+
+def test_where_a_rule_that_finds_infarctions_could_not_be_judged_nothing_is_green(uploaded):
+    reading = read_recording(without(decode(uploaded("ludb/56.hea")), "aVF"), age_y=None, sex=None)
+    assert "stemi" in {each.rule for each in reading.not_judged}
+    assert reading.priority is Priority.NOT_EVALUABLE
 
 
 def test_a_red_found_in_the_good_leads_stands_and_the_missing_ones_are_said(uploaded):
