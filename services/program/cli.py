@@ -50,7 +50,7 @@ def refusing() -> Iterator[None]:
 
 
 def _refuse(sentence: str) -> None:
-    talk.print(f"[bold red]greenchannel:[/] {show.plain(sentence)}", highlight=False)
+    talk.print(f"[bold red]greenchannel:[/] {show.plain(sentence)}", highlight=False, soft_wrap=True)
     raise typer.Exit(REFUSED)
 
 
@@ -103,7 +103,7 @@ def serve(
         settings = _part("services.runtime.settings", "server")
         errors = _part("services.runtime.errors", "server")
         if name not in serving.SERVICES:
-            talk.print(f"[bold red]greenchannel:[/] there is no service {show.plain(name)}: {', '.join(serving.SERVICES)}", highlight=False)
+            talk.print(f"[bold red]greenchannel:[/] there is no service {show.plain(name)}: {', '.join(serving.SERVICES)}", highlight=False, soft_wrap=True)
             raise typer.Exit(USAGE)
         try:
             serving.serve(name, serving.SERVICES[name], settings.settings_from_environment(), on_listening=_listening(name))
@@ -162,7 +162,7 @@ def synth(
         making = _part("services.program.judging", "reading")
         content = making.synthetic(pattern, st_mv=st_mv, seed=seed, age_y=age, sex=sex, made_at=datetime.now(UTC))
         _write(output, content)
-        talk.print(f"{output}: {len(content)} bytes, {pattern}, synthetic", highlight=False)
+        talk.print(f"{output}: {len(content)} bytes, {pattern}, synthetic", highlight=False, soft_wrap=True)
 
 
 @ecg.command("plot", epilog="Example:  [bold]greenchannel ecg plot recording.hea -o recording.svg --age 61 --sex M[/]")
@@ -178,7 +178,7 @@ def ecg_plot(
         judging = _part("services.program.judging", "reading")
         drawn: str = judging.paper(file, layout=layout, age_y=age, sex=sex)
         _write(output, drawn.encode("utf-8"))
-        talk.print(f"{output}: {layout}, print it at 100 %", highlight=False)
+        talk.print(f"{output}: {layout}, print it at 100 %", highlight=False, soft_wrap=True)
 
 
 def _write(output: Path, content: bytes) -> None:

@@ -102,7 +102,7 @@ def _told(*, as_json: bool = False) -> Iterator[None]:
 
 
 def _refuse(sentence: str) -> Any:
-    talk.print(f"[bold red]greenchannel:[/] {plain(sentence)}", highlight=False)
+    talk.print(f"[bold red]greenchannel:[/] {plain(sentence)}", highlight=False, soft_wrap=True)
     raise typer.Exit(REFUSED)
 
 

@@ -145,7 +145,7 @@ def _ready(port: int) -> bool:
 
 def _say_ready(url: str, data: Path, took_s: float) -> None:
     talk.print(f"[bold green]ready[/] in {took_s:.1f} s: {url}", highlight=False)
-    talk.print(f"  data    {plain(data)} (logs, pager.jsonl, directory.yaml, client.toml)", highlight=False)
+    talk.print(f"  data    {plain(data)} (logs, pager.jsonl, directory.yaml, client.toml)", highlight=False, soft_wrap=True)
     talk.print(f"  send    {plain(typed('upload', 'FILE', '--clinic', CLINIC, data=data))}", highlight=False, soft_wrap=True)
     talk.print(f"  look    {plain(typed('case', 'list', data=data))}", highlight=False, soft_wrap=True)
     talk.print("  stop    Ctrl-C\n", highlight=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import time
@@ -129,11 +130,13 @@ async def test_a_worker_holds_none_of_the_services_connections():
 async def test_the_death_of_the_nursery_is_seen_and_no_message_is_blamed():
     async with hired() as workers:
         told, _ = await workers.do({"do": "echo"}, b"")
-        nursery = _parent_of(told["pid"])
+        worker = os.pidfd_open(told["pid"])
         watching = asyncio.create_task(workers.watch())
-        os.kill(nursery, signal.SIGKILL)
+        os.kill(_parent_of(told["pid"]), signal.SIGKILL)
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(watching, 10)
+        assert (await asyncio.to_thread(select.select, [worker], [], [], 10))[0]  # the worker has died with it
+        os.close(worker)
         for _ in range(2):
             with pytest.raises(Away):
                 await workers.do({"do": "echo"}, b"")
