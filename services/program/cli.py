@@ -103,7 +103,7 @@ def serve(
         settings = _part("services.runtime.settings", "server")
         errors = _part("services.runtime.errors", "server")
         if name not in serving.SERVICES:
-            talk.print(f"[bold red]greenchannel:[/] there is no service {show.plain(name)}: {', '.join(serving.SERVICES)}", highlight=False, soft_wrap=True)
+            talk.print(f"[bold red]greenchannel:[/] there is no service {show.plain(name)}: {', '.join(serving.SERVICES)}", highlight=False)
             raise typer.Exit(USAGE)
         try:
             serving.serve(name, serving.SERVICES[name], settings.settings_from_environment(), on_listening=_listening(name))
