@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from services.triage.recording import CHEST, Samples
+from services.triage.recording import CHEST, Samples, other_limb_leads
 
 Floats = NDArray[np.float64]
 
@@ -50,21 +50,33 @@ class _Waves:
 
 
 def einthoven_broken(leads: Sequence[str], samples_mv: Samples, fs_hz: float, *, usable: Sequence[str]) -> bool:
-    """Return whether II differs from I + III by more than a recorder's filters can do; False where one of them is not usable.
+    """Return whether III differs from II - I by more than a recorder's filters can do; False where one of them is not usable.
 
     `samples_mv` is (leads, samples) in mV, NaN where there is a gap. A lead that was derived from the other two agrees by itself."""
-    if not {"I", "II", "III"} <= set(usable):
-        return False
+    return "III" in _against_i_and_ii(leads, samples_mv, fs_hz, asked=("III",), usable=usable)
+
+
+def miswritten_limb_leads(leads: Sequence[str], samples_mv: Samples, fs_hz: float, *, usable: Sequence[str]) -> tuple[str, ...]:
+    """Return those of aVR, aVL and aVF that differ from what I and II make them (Goldberger) by more than a recorder's filters can do."""
+    return _against_i_and_ii(leads, samples_mv, fs_hz, asked=("aVR", "aVL", "aVF"), usable=usable)
+
+
+def _against_i_and_ii(leads: Sequence[str], samples_mv: Samples, fs_hz: float, *, asked: Sequence[str], usable: Sequence[str]) -> tuple[str, ...]:
+    asked = tuple(lead for lead in asked if lead in usable)
+    if not asked or not {"I", "II"} <= set(usable):
+        return ()
     step = max(1, round(_EINTHOVEN_STEP_S * fs_hz))
-    limb = np.stack([samples_mv[leads.index(lead), ::step] for lead in ("I", "II", "III")]).astype(np.float64)
+    limb = np.stack([samples_mv[leads.index(lead), ::step] for lead in ("I", "II", *asked)]).astype(np.float64)
     limb = limb[:, np.isfinite(limb).all(axis=0)]
     if not limb.size:
-        return False
-    compared = np.vstack([limb, limb[0] + limb[2] - limb[1]])
+        return ()
+    made_mv = other_limb_leads(limb[0], limb[1])
+    compared = np.vstack([limb, limb[2:] - np.stack([made_mv[lead] for lead in asked])])
     rank = int(_EINTHOVEN_QUANTILE * compared.shape[1])
     away_mv = np.abs(compared - np.median(compared, axis=1, keepdims=True))
     away_mv = np.partition(away_mv, rank, axis=1)[:, rank]
-    return bool(away_mv[3] > max(_EINTHOVEN_MV, _EINTHOVEN_SHARE * float(away_mv[:3].max())))
+    most_mv = max(_EINTHOVEN_MV, _EINTHOVEN_SHARE * float(away_mv[: len(limb)].max()))
+    return tuple(lead for lead, off_mv in zip(asked, away_mv[len(limb) :], strict=True) if off_mv > most_mv)
 
 
 def exchanged(leads: Sequence[str], beat_mv: Floats, *, onset: int, j: int, fs_hz: float) -> Exchanged:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from services.triage.electrodes import Exchanged, einthoven_broken
-from services.triage.recording import INDEPENDENT, LIMB, STANDARD, Recording, Samples, other_limb_leads
+from services.triage.electrodes import Exchanged, einthoven_broken, miswritten_limb_leads
+from services.triage.recording import CHEST, INDEPENDENT, LIMB, STANDARD, Recording, Samples, other_limb_leads
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +23,8 @@ NOISY_MV = 0.02  # worth a word: ST can still be measured
 UNMEASURABLE_NOISE_MV = 0.08  # ST at J was off by 0.05 mV in one of ten normal recordings with so much noise in one lead, in most with it in all
 DRIFTING_MV_S = 0.3
 UNMEASURABLE_DRIFT_MV_S = 1.5  # likewise
+SILENT_MV = 0.02  # root mean square of what repeats in a chest lead's QRS; a heart shows 0.04 at least in any
+FEEBLE_MV = 0.4  # peak to peak of the QRS in the tallest lead; hearts with low voltages show 0.8 at least
 LEADS_NEEDED = len(INDEPENDENT)
 
 _LAG_S = 0.010  # half a period of 50 Hz: the fourth difference is greatest there, and next to nothing for P and T waves
@@ -58,6 +60,9 @@ class LeadQuality:
     drifting: tuple[str, ...] = ()
     unmeasurable: tuple[str, ...] = ()
     contradictory: tuple[str, ...] = ()
+    miswritten: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    feeble: tuple[str, ...] = ()
     arms_exchanged: tuple[str, ...] = ()
     right_leg_exchanged: tuple[str, ...] = ()
     chest_exchanged: tuple[str, ...] = ()
@@ -82,7 +87,7 @@ def lead_quality(recording: Recording) -> LeadQuality:
         return _without_limb_leads(quality, "contradictory")
     if _between_the_legs(recording, quality):
         return _without_limb_leads(quality, "right_leg_exchanged")
-    return quality
+    return _without(quality, "miswritten", miswritten_limb_leads(recording.leads, recording.samples_mv, recording.fs_hz, usable=quality.usable))
 
 
 def restored(recording: Recording, quality: LeadQuality) -> tuple[Recording, LeadQuality]:
@@ -100,6 +105,20 @@ def restored(recording: Recording, quality: LeadQuality) -> tuple[Recording, Lea
     if len(usable) == len(quality.usable):
         return recording, quality
     return replace(recording, samples_mv=samples_mv), replace(quality, usable=tuple(lead for lead in recording.leads if lead in usable))
+
+
+def without_silent(quality: LeadQuality, leads: Sequence[str], qrs_mv: Floats) -> LeadQuality:
+    """Return the quality with those leads named and no longer usable that show no heart, though they are not flat.
+
+    `qrs_mv` is (beats, leads, samples), the QRS of two beats or more. A chest lead is silent where no shape in it comes back from beat to
+    beat: an electrode that hangs in the air trembles. All leads are feeble where not even the tallest is as tall as a heart makes it."""
+    beats = len(qrs_mv)
+    shapes_mv = qrs_mv - qrs_mv.mean(axis=2, keepdims=True)
+    in_common = (shapes_mv.sum(axis=0) ** 2 - (shapes_mv**2).sum(axis=0)).mean(axis=1) / (beats * (beats - 1))  # noise cancels out
+    tallest_mv = float(np.nanmax(np.ptp(np.median(qrs_mv, axis=0), axis=1), initial=0.0))
+    if tallest_mv < FEEBLE_MV:
+        return _without(quality, "feeble", quality.usable)
+    return _without(quality, "silent", tuple(lead for lead, power in zip(leads, in_common, strict=True) if lead in CHEST and power < SILENT_MV**2))
 
 
 def without_exchanged(quality: LeadQuality, exchanged: Exchanged) -> LeadQuality:

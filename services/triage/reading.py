@@ -16,7 +16,7 @@ from services.triage.decode import decode
 from services.triage.delineate import waves
 from services.triage.electrodes import exchanged
 from services.triage.measure import ST_AFTER_J_MS, frontal_axis_deg, intervals, lead_waves, st_confidence
-from services.triage.quality import LeadQuality, lead_quality, restored, without_exchanged
+from services.triage.quality import LeadQuality, lead_quality, restored, without_exchanged, without_silent
 from services.triage.recording import STANDARD, Recording, Undecodable
 from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Measured, evaluate
 from services.triage.st import BASELINE, QrsBounds, concave_leads, inverted_t_leads, qrs_amplitudes, qrs_bounds, st_elevation
@@ -120,11 +120,12 @@ def _measure(recording: Recording, quality: LeadQuality) -> _Measurement | Quali
 
 
 def _measure_what_is_what_it_says(recording: Recording, quality: LeadQuality) -> tuple[LeadQuality, _Measurement | QualityProblem]:
-    """Measure, then leave out the leads that exchanged electrodes have spoilt: only the median beat tells."""
+    """Measure, then leave out the leads that show no heart or not the place that they name: only the beats tell."""
     measured = _measure(recording, quality)
     if isinstance(measured, QualityProblem):
         return quality, measured
     beat, bounds = measured.beat, measured.bounds
+    quality = without_silent(quality, measured.leads, beat.beats_mv[:, :, bounds.onset : bounds.j])
     quality = without_exchanged(quality, exchanged(measured.leads, beat.beat_mv, onset=bounds.onset, j=bounds.j, fs_hz=beat.fs_hz))
     rows = [row for row, lead in enumerate(measured.leads) if lead in quality.usable]
     if not rows:

@@ -16,6 +16,12 @@ _BY_KIND = {
         "einthoven",
         "II is not I plus III: {leads} contradict each other. Check the arm and leg electrodes, and record again.",
     ),
+    "miswritten": (
+        "goldberger",
+        "Not what I and II make it: {leads}. It was made of I and II instead. Have the cart looked at, and record again.",
+    ),
+    "silent": ("silent", "Shows no heart beat, though other leads do: {leads}. Press the electrode on, check its cable, and record again."),
+    "feeble": ("feeble", "Far too small for a heart: {leads}. Check the cart's gain (10 mm/mV) and the electrodes, and record again."),
     "arms_exchanged": (
         "arms_exchanged",
         "The electrodes of the two arms are exchanged. Swap them and record again. Not judged: {leads}.",

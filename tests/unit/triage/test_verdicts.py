@@ -135,6 +135,40 @@ def test_where_a_rule_that_finds_infarctions_could_not_be_judged_nothing_is_gree
     assert reading.priority is Priority.NOT_EVALUABLE
 
 
+@pytest.mark.parametrize("lead", CHEST)
+def test_a_chest_lead_that_trembles_and_shows_no_heart_is_no_quiet_lead(uploaded, lead):
+    recording = decode(uploaded("ludb/56.hea"))
+    reading = read_recording(trembling_alone(recording, lead), age_y=None, sex=None)
+    assert reading.priority is Priority.NOT_EVALUABLE
+    assert [problem.leads for problem in reading.quality.problems if problem.code == "silent"] == [(lead,)]
+
+
+@pytest.mark.parametrize("lead", ["aVR", "aVL", "aVF"])
+def test_an_inferior_infarction_is_red_though_a_lead_is_not_what_i_and_ii_make_it(uploaded, lead):
+    reading = read_recording(trembling_alone(decode(uploaded("vendor/philips-1.03/129DYPRG.XML")), lead), age_y=None, sex=None)
+    assert reading.priority is Priority.RED
+    assert [problem.leads for problem in reading.quality.problems if problem.code == "goldberger"] == [(lead,)]
+
+
+@pytest.mark.parametrize("gain", [0.05, 0.1, 0.25])
+def test_an_infarction_written_far_too_small_is_not_called_green(uploaded, gain):
+    recording = decode(uploaded("vendor/philips-1.03/129DYNRG.XML"))
+    reading = read_recording(replace(recording, samples_mv=gain * recording.samples_mv), age_y=None, sex=None)
+    assert reading.priority is Priority.NOT_EVALUABLE
+
+
+def test_no_recording_is_said_to_show_no_heart_or_to_contradict_itself(uploaded, manifest):
+    codes = {"silent", "feeble", "goldberger"}
+    found = {row["file"]: {problem.code for problem in verdict(uploaded, row["file"]).quality.problems} & codes for row in manifest}
+    assert {path: said for path, said in found.items() if said} == {}
+
+
+def trembling_alone(recording: Recording, lead: str) -> Recording:
+    samples = recording.samples_mv.copy()
+    samples[recording.leads.index(lead)] = 0.05 * np.random.default_rng(7).standard_normal(samples.shape[1])
+    return replace(recording, samples_mv=samples)
+
+
 def test_a_red_found_in_the_good_leads_stands_and_the_missing_ones_are_said(uploaded):
     recording = without(decode(uploaded("vendor/philips-1.03/129DYNRG.XML")), "V6")
     reading = read_recording(recording, age_y=None, sex=None)
