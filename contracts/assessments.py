@@ -90,6 +90,22 @@ class Measurements(Frozen):
     leads: tuple[LeadMeasurement, ...] = ()
 
 
+class VendorMeasurements(Frozen):
+    """What the cart measured by itself, as its file states it: shown for comparison, used by no rule. None: not stated, or impossible."""
+
+    heart_rate_bpm: float | None = Field(default=None, ge=10, le=400)
+    rr_ms: float | None = Field(default=None, ge=150, le=6000)
+    pr_ms: float | None = Field(default=None, ge=40, le=1000)
+    qrs_ms: float | None = Field(default=None, ge=20, le=500)
+    qt_ms: float | None = Field(default=None, ge=100, le=1200)
+    qtc_ms: float | None = Field(default=None, ge=100, le=1200, description="ms, corrected by a formula that the file does not state")
+    qtcb_ms: float | None = Field(default=None, ge=100, le=1200, description="ms, QT corrected by Bazett")
+    qtcf_ms: float | None = Field(default=None, ge=100, le=1200, description="ms, QT corrected by Fridericia")
+    p_axis_deg: float | None = Field(default=None, ge=-180, le=180, description="degrees in the frontal plane")
+    qrs_axis_deg: float | None = Field(default=None, ge=-180, le=180, description="degrees in the frontal plane")
+    t_axis_deg: float | None = Field(default=None, ge=-180, le=180, description="degrees in the frontal plane")
+
+
 class Reading(Frozen):
     """What can be said from the files and the facts alone, with no broker near: what `greenchannel triage` prints."""
 
@@ -105,6 +121,7 @@ class Reading(Frozen):
     vendor_statements: tuple[VendorStatement, ...] = Field(
         default=(), max_length=MAX_STATEMENTS, description="what the cart itself said: kept, never believed"
     )
+    vendor_measurements: VendorMeasurements = Field(default=VendorMeasurements(), description="what the cart itself measured: likewise")
     age_y: Age | None = Field(default=None, description="the age that was judged by: the upload's, else the file's")
     sex: Sex | None = None
 
@@ -112,7 +129,7 @@ class Reading(Frozen):
 class Assessed(Event, Reading):
     """An upload was read and judged, or could not be: then its priority is not_evaluable and quality says why."""
 
-    schema_version = 2
+    schema_version = 3
 
     upload_id: UploadId
     clinic_id: ClinicId

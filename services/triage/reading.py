@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.assessments import LeadMeasurement, Measurements, NotJudged, Quality, QualityProblem, Reading
+from contracts.assessments import LeadMeasurement, Measurements, NotJudged, Quality, QualityProblem, Reading, VendorMeasurements
 from contracts.vocabulary import Priority, Sex
 from services.runtime.archive import UploadedFile
 from services.triage import words
@@ -62,7 +62,7 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
     quality, measured = _measure_what_is_what_it_says(*restored(recording, lead_quality(recording)))
     problems = words.lead_problems(quality)
     if isinstance(measured, QualityProblem):
-        return not_evaluable((*problems, measured), age_y=age_y, sex=sex, statements=recording.vendor_statements)
+        return not_evaluable((*problems, measured), age_y=age_y, sex=sex, recording=recording)
     judgement = evaluate(_for_the_rules(measured, age_y=age_y, sex=sex))
     findings = judgement.findings
     priority = max((finding.priority for finding in findings), key=_URGENCY.index, default=Priority.GREEN)
@@ -82,6 +82,7 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
         quality=Quality(evaluable=priority is not Priority.NOT_EVALUABLE, problems=problems),
         measurements=_measurements(measured),
         vendor_statements=recording.vendor_statements,
+        vendor_measurements=recording.vendor_measurements,
         age_y=age_y,
         sex=sex,
     )
@@ -203,14 +204,15 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None or not np.isfinite(value) else round(value, digits)
 
 
-def not_evaluable(problems: tuple[QualityProblem, ...], *, age_y: int | None, sex: Sex | None, statements: tuple[str, ...] = ()) -> Reading:
-    """Return the verdict that nothing could be judged, with the reasons."""
+def not_evaluable(problems: tuple[QualityProblem, ...], *, age_y: int | None, sex: Sex | None, recording: Recording | None = None) -> Reading:
+    """Return the verdict that nothing could be judged, with the reasons, and with what the cart said where a recording was decoded."""
     return Reading(
         rulebook=RULEBOOK,
         rulebook_version=RULEBOOK_VERSION,
         priority=Priority.NOT_EVALUABLE,
         quality=Quality(evaluable=False, problems=problems),
-        vendor_statements=statements,
+        vendor_statements=recording.vendor_statements if recording else (),
+        vendor_measurements=recording.vendor_measurements if recording else VendorMeasurements(),
         age_y=age_y,
         sex=sex,
     )

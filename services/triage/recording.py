@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.assessments import VendorMeasurements
 from contracts.vocabulary import Sex
 from services.runtime.errors import GreenchannelError
 
@@ -19,6 +20,7 @@ POSTERIOR = ("V7", "V8", "V9")
 RIGHT_SIDED = ("V3R", "V4R")
 KNOWN_LEADS = STANDARD + POSTERIOR + RIGHT_SIDED
 INDEPENDENT = ("I", "II", *CHEST)  # the other four limb leads are sums of I and II
+NOT_MEASURED = VendorMeasurements()
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Recording:
     sex: Sex | None
     vendor_statements: tuple[str, ...]
     format: str
+    vendor_measurements: VendorMeasurements = NOT_MEASURED
 
     @property
     def seconds(self) -> float:

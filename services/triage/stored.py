@@ -1,7 +1,7 @@
 """The second blob: the decoded recording, without identity, as a plain .npz that any reader of numpy files opens.
 
 Members: `samples_uv` (leads, samples) in microvolts, its least value where the recorder had a gap; `leads`; `fs_hz`; `facts`, JSON with
-`age_y`, `sex`, `vendor_statements` and `format`."""
+`age_y`, `sex`, `vendor_statements`, `format` and, since a later version, `vendor_measurements` (those that the file states)."""
 
 import io
 import json
@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 
+from contracts.assessments import VendorMeasurements
 from contracts.vocabulary import Sex
 from services.runtime.errors import GreenchannelError
 from services.triage.recording import Recording
@@ -33,7 +34,13 @@ def encode(recording: Recording) -> bytes:
     """Return the recording's bytes; the same recording gives the same bytes. Values are kept to one microvolt."""
     known = np.isfinite(recording.samples_mv)
     samples_uv = np.where(known, np.round(np.where(known, recording.samples_mv, 0.0).astype(np.float64) * 1000), _GAP).astype(np.int32)
-    facts = {"age_y": recording.age_y, "sex": recording.sex, "vendor_statements": recording.vendor_statements, "format": recording.format}
+    facts = {
+        "age_y": recording.age_y,
+        "sex": recording.sex,
+        "vendor_statements": recording.vendor_statements,
+        "format": recording.format,
+        "vendor_measurements": recording.vendor_measurements.model_dump(exclude_none=True),
+    }
     members = {
         "samples_uv": samples_uv,
         "leads": np.array(recording.leads, dtype=np.str_),
@@ -65,6 +72,7 @@ def decode_stored(content: bytes) -> Recording:
                 sex=None if facts["sex"] is None else Sex(facts["sex"]),
                 vendor_statements=tuple(facts["vendor_statements"]),
                 format=facts["format"],
+                vendor_measurements=VendorMeasurements(**facts.get("vendor_measurements", {})),
             )
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError, EOFError) as error:
         raise BadStoredRecording(type(error).__name__) from error

@@ -15,6 +15,7 @@ from tests.bench.campaign import campaign
 from tests.bench.figures import Figure, Lost, as_line, show, tell_shortfalls
 from tests.bench.latency import latency
 from tests.bench.memory import memory
+from tests.bench.reading import reading
 from tests.bench.start import start
 from tests.e2e.centre import Centre, running
 
@@ -49,7 +50,11 @@ def _campaign(folder: Path, asked: argparse.Namespace) -> list[Figure]:
         return asyncio.run(campaign(centre, quick=asked.quick))
 
 
-PARTS: dict[str, Part] = {"start": _start, "memory": _memory, "latency": _latency, "campaign": _campaign}
+def _reading(_: Path, asked: argparse.Namespace) -> list[Figure]:
+    return reading(quick=asked.quick)
+
+
+PARTS: dict[str, Part] = {"reading": _reading, "start": _start, "memory": _memory, "latency": _latency, "campaign": _campaign}
 
 
 def main() -> int:

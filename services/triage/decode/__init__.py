@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from services.runtime.archive import UploadedFile
 from services.triage.decode.dicom import decode_dicom, is_dicom
+from services.triage.decode.edf import decode_edf, is_edf
 from services.triage.decode.ishne import decode_ishne, is_ishne
 from services.triage.decode.library import PICTURE
 from services.triage.decode.mfer import decode_mfer, is_mfer
@@ -12,6 +13,14 @@ from services.triage.decode.wfdb import decode_wfdb, is_wfdb_header
 from services.triage.decode.xml import decode_xml, is_xml
 from services.triage.recording import Recording, Undecodable
 
+_READERS = (
+    (is_dicom, decode_dicom),
+    (is_scp, decode_scp),
+    (is_ishne, decode_ishne),
+    (is_edf, decode_edf),
+    (is_xml, decode_xml),
+    (is_mfer, decode_mfer),  # last: it has no mark of its own that it must begin with
+)
 _NOT_RECORDINGS = {
     b"PK\x03\x04": "compressed",
     b"PK\x05\x06": "compressed",
@@ -28,6 +37,7 @@ _NOT_RECORDINGS = {
     b"MM\x00*": "picture",
     b"\xff\xd8\xff": "picture",
 }
+_MARKS_WITHIN = ((8, b"WEBP"), (4, b"ftyp"))  # what telephones send: a photograph, or a film
 _WHAT_TO_DO = {
     "compressed": "This is a compressed archive, which is not opened. Send the recording's own file.",
     "picture": PICTURE,
@@ -36,7 +46,7 @@ _WHAT_TO_DO = {
 
 def decode(files: Sequence[UploadedFile]) -> Recording:
     """Return the recording that the files hold. Raises Undecodable, with what to do next, and nothing else."""
-    headers = [file for file in files if is_wfdb_header(file.content)]
+    headers = [file for file in files if is_wfdb_header(file.content) and not is_edf(file.content)]
     if len(headers) == 1:
         return decode_wfdb(headers[0], files)
     if len(files) > 1:
@@ -47,16 +57,12 @@ def decode(files: Sequence[UploadedFile]) -> Recording:
     for magic, kind in _NOT_RECORDINGS.items():
         if content.startswith(magic):
             raise Undecodable(kind, _WHAT_TO_DO[kind])
-    if is_dicom(content):
-        return decode_dicom(content)
-    if is_scp(content):
-        return decode_scp(content)
-    if is_ishne(content):
-        return decode_ishne(content)
-    if is_xml(content):
-        return decode_xml(content)
-    if is_mfer(content):  # last: it has no mark of its own that it must begin with
-        return decode_mfer(content)
+    if any(content.startswith(mark, at) for at, mark in _MARKS_WITHIN):
+        raise Undecodable("picture", PICTURE)
+    for is_one, decode_one in _READERS:
+        if is_one(content):
+            return decode_one(content)
     raise Undecodable(
-        "unknown_format", "This is not an ECG file of a known kind. Send the cart's XML, DICOM, SCP or MFER file, or WFDB's .hea and its signals."
+        "unknown_format",
+        "This is not an ECG file of a known kind. Send the cart's XML, DICOM, SCP, MFER or EDF file, or WFDB's .hea and its signals.",
     )

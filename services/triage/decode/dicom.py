@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import pydicom
 from ecgdatakit.models import ECGRecord
 from ecgdatakit.parsing.parsers.dicom_waveform import DICOMWaveformParser
 from numpy.typing import NDArray
+from pydicom.datadict import tag_for_keyword
 
-from services.triage.anonymise import age_of, sex_of, without_identity
-from services.triage.decode.leads import assemble
-from services.triage.decode.library import DAMAGED, PICTURE, TOO_LARGE, acquired_on, kept_in, parse, people_in, refuse_too_large, statements_of
+from services.triage.anonymise import without_identity
+from services.triage.decode.library import DAMAGED, PICTURE, TOO_LARGE, kept_in, people_in, refuse_too_large, statements_of
+from services.triage.decode.recorded import recording_of
 from services.triage.recording import Recording, Undecodable
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"  # a compressed file: unpacking it is how it would explode
@@ -25,8 +27,10 @@ _MOST_BYTES = 2 * 1024 * 1024  # an element may have eight bytes, and takes micr
 _MOST_ITEMS = 5_000  # a cart writes some hundreds; each becomes an object of a kilobyte and more
 _GAP_MS = 100  # measured: in a recording padded with 0, real zeros last 22 ms at most
 _NUMBERS = frozenset(("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientTelephoneNumbers", "PatientAddress"))
+_NUMBERS_AT = frozenset(tag_for_keyword(keyword) for keyword in _NUMBERS)
 _MOST_ELEMENTS = 20_000  # those of a cart have some hundreds, with all that lies in sequences
 _WITHOUT_PEOPLE = frozenset(("WaveformSequence",))  # channels and samples: most of a file's elements
+_NAMES_NOBODY = frozenset(("AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "OB", "OW", "SL", "SS", "ST", "TM", "UI", "UL", "US", "UT"))
 _DEEPEST = 8  # sequences within sequences
 
 
@@ -49,21 +53,12 @@ def decode_dicom(content: bytes) -> Recording:
     refuse_too_large(len(content), _MOST_BYTES)
     if any(content.count(item) > _MOST_ITEMS for item in _ITEMS):
         raise Undecodable("too_large", TOO_LARGE)
-    record = parse(DICOMWaveformParser, content)
     with kept_in():
-        _restore_lone_values(record, content)
-        statements = _statements_of_nobody(record, content)
-    leads, samples_mv, fs_hz = assemble(record.leads, fs_hz=_exact_rate_hz(record))
-    patient = record.patient
-    return Recording(
-        leads=leads,
-        samples_mv=samples_mv,
-        fs_hz=fs_hz,
-        age_y=age_of(birth=patient.birth_date.date() if patient.birth_date else None, acquired=acquired_on(record), printed_y=patient.age),
-        sex=sex_of(patient.sex),
-        vendor_statements=statements,
-        format="DICOM",
-    )
+        file = pydicom.dcmread(io.BytesIO(content))
+        record = DICOMWaveformParser()._parse_dataset(file, Path())  # noqa: SLF001  its public door reads the file once more
+        _restore_lone_values(record, file)
+        statements = _statements_of_nobody(record, file)
+    return recording_of(record, "DICOM", fs_hz=_exact_rate_hz(record), statements=statements)
 
 
 def _exact_rate_hz(record: ECGRecord) -> float | None:
@@ -73,9 +68,9 @@ def _exact_rate_hz(record: ECGRecord) -> float | None:
     return next((rate_hz for rate_hz in rates_hz if round(rate_hz) == record.leads[0].sampling_rate), None)
 
 
-def _statements_of_nobody(record: ECGRecord, content: bytes) -> tuple[str, ...]:
+def _statements_of_nobody(record: ECGRecord, file: pydicom.Dataset) -> tuple[str, ...]:
     statements = statements_of(record)
-    people = _people_in(pydicom.dcmread(io.BytesIO(content))) if statements else []  # looking everywhere takes longer than reading the leads
+    people = _people_in(file) if statements else []
     return () if people is None else without_identity(statements, people_in(record) + people)
 
 
@@ -86,7 +81,7 @@ def _people_in(file: pydicom.Dataset) -> list[str] | None:
     try:
         for element in islice(_elements(file, _DEEPEST), _MOST_ELEMENTS):
             elements += 1
-            if element.value and (element.VR == "PN" or element.keyword in _NUMBERS):
+            if element is not None and element.value and (element.VR == "PN" or element.keyword in _NUMBERS):
                 values = [element.value] if element.VM == 1 else element.value
                 found += [str(value).replace("^", " ") for value in values]
     except Exception:  # noqa: BLE001  a broken element raises anything, and does not make the leads worse
@@ -94,22 +89,29 @@ def _people_in(file: pydicom.Dataset) -> list[str] | None:
     return found if elements < _MOST_ELEMENTS else None
 
 
-def _elements(dataset: pydicom.Dataset, deepest: int) -> Iterator[pydicom.DataElement]:
-    """Yield the elements of a data set and of its sequences. Raises RecursionError where these lie too deep in each other."""
+def _elements(dataset: pydicom.Dataset, deepest: int) -> Iterator[pydicom.DataElement | None]:
+    """Yield the elements of a data set and of its sequences, None for one whose kind names nobody: a value of each takes longer than the leads.
+
+    Raises RecursionError where the sequences lie too deep in each other."""
     if deepest < 0:
         raise RecursionError
-    for element in dataset:
+    for tag in tuple(dataset.keys()):
+        kind = dataset.get_item(tag).VR
+        if kind in _NAMES_NOBODY and tag not in _NUMBERS_AT:
+            yield None
+            continue
+        element = dataset[tag]
         yield element
         if element.VR == "SQ" and element.keyword not in _WITHOUT_PEOPLE:
             for item in element.value:
                 yield from _elements(item, deepest - 1)
 
 
-def _restore_lone_values(record: ECGRecord, content: bytes) -> None:
+def _restore_lone_values(record: ECGRecord, file: pydicom.Dataset) -> None:
     """Put back the samples that equal the padding value but stand in no run: the reader made all of them NaN."""
     if not any(np.isnan(lead.samples).any() for lead in record.leads):
         return
-    group = _group_of(record, pydicom.dcmread(io.BytesIO(content)))
+    group = _group_of(record, file)
     signed = str(group.get("WaveformSampleInterpretation", "SS")).upper() not in ("UB", "US", "UL")
     padding = int.from_bytes(bytes(group.WaveformPaddingValue)[: int(group.WaveformBitsAllocated) // 8], "little", signed=signed)
     for lead in record.leads:

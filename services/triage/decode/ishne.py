@@ -7,9 +7,8 @@ a file of hours is refused, and so is one whose header does not have the checksu
 import numpy as np
 from ecgdatakit.parsing.parsers.ishne_holter import ISHNEHolterParser
 
-from services.triage.anonymise import age_of, sex_of
-from services.triage.decode.leads import assemble
-from services.triage.decode.library import DAMAGED, acquired_on, parse, refuse_too_large
+from services.triage.decode.library import DAMAGED, parse, refuse_too_large
+from services.triage.decode.recorded import recording_of
 from services.triage.recording import Recording, Undecodable
 
 _MAGIC = b"ISHNE1.0"
@@ -31,14 +30,4 @@ def decode_ishne(content: bytes) -> Recording:
         raise Undecodable("undecodable", DAMAGED, "samples missing")
     for lead in record.leads:
         lead.samples = np.where(lead.samples == _FAULT, np.nan, lead.samples)
-    leads, samples_mv, fs_hz = assemble(record.leads)
-    patient = record.patient
-    return Recording(
-        leads=leads,
-        samples_mv=samples_mv,
-        fs_hz=fs_hz,
-        age_y=age_of(birth=patient.birth_date.date() if patient.birth_date else None, acquired=acquired_on(record), printed_y=patient.age),
-        sex=sex_of(patient.sex),
-        vendor_statements=(),
-        format="ISHNE",
-    )
+    return recording_of(record, "ISHNE")

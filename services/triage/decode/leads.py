@@ -58,9 +58,14 @@ def _to_mv(lead: Lead) -> Floats | None:
     unit = (lead.resolution_unit if lead.is_raw else lead.units).strip().lower()
     if unit not in _MV_PER or (lead.is_raw and not lead.resolution):
         return None
-    samples = np.asarray(lead.samples, dtype=np.float64)
-    values = samples * lead.resolution + lead.offset if lead.is_raw else samples
-    return np.where(np.isfinite(values), np.clip(values * _MV_PER[unit], -_MOST_MV, _MOST_MV), np.nan)
+    values = np.array(lead.samples, dtype=np.float64)
+    if lead.is_raw:
+        values *= lead.resolution
+        values += lead.offset
+    values[~np.isfinite(values)] = np.nan
+    if _MV_PER[unit] != 1.0:
+        values *= _MV_PER[unit]
+    return np.clip(values, -_MOST_MV, _MOST_MV, out=values)
 
 
 def _add_derived_limb_leads(in_mv: dict[str, Floats]) -> None:

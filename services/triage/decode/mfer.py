@@ -11,9 +11,8 @@ from typing import NamedTuple
 from ecgdatakit.models import ECGRecord
 from ecgdatakit.parsing.parsers.mfer import MFERParser
 
-from services.triage.anonymise import age_of, sex_of
-from services.triage.decode.leads import assemble
-from services.triage.decode.library import DAMAGED, acquired_on, kept_in, parse, refuse_too_large
+from services.triage.decode.library import DAMAGED, SEVERAL_PIECES, kept_in, parse, refuse_too_large
+from services.triage.decode.recorded import recording_of
 from services.triage.recording import Recording, Undecodable
 
 _BYTE_ORDER, _BLOCK, _CHANNELS, _WAVE, _ONE_CHANNEL, _GROUP, _END = 0x01, 0x04, 0x05, 0x1E, 0x3F, 0x67, 0x80
@@ -35,7 +34,6 @@ _DOMINANT_BEAT = 9
 _MOST_FRACTION = 4  # digits of a rate in Hz: the interval is a decimal, its inverse is not
 
 _NO_RATE = "The file does not say how many samples a second holds. Export the recording in another format."
-_GAP = "The recording is in several pieces with gaps between them. Send the resting 12-lead recording alone."
 _UNSUPPORTED = "The samples are stored in a way that is not read here. Export the recording as XML, DICOM or SCP."
 
 
@@ -58,17 +56,7 @@ def decode_mfer(content: bytes) -> Recording:
     if record.raw_metadata.get("sampling_rate_stated") is False:
         raise Undecodable("bad_rate", _NO_RATE)
     _refuse_gaps(record)
-    leads, samples_mv, fs_hz = assemble(record.leads, fs_hz=_exact_rate_hz(record))
-    patient = record.patient
-    return Recording(
-        leads=leads,
-        samples_mv=samples_mv,
-        fs_hz=fs_hz,
-        age_y=age_of(birth=patient.birth_date.date() if patient.birth_date else None, acquired=acquired_on(record), printed_y=patient.age),
-        sex=sex_of(patient.sex),
-        vendor_statements=(),
-        format="MFER",
-    )
+    return recording_of(record, "MFER", fs_hz=_exact_rate_hz(record))
 
 
 def _parse(content: bytes) -> ECGRecord:
@@ -153,7 +141,7 @@ def _refuse_gaps(record: ECGRecord) -> None:
     expected = frames[0]["pointer"] if frames else 0
     for frame in frames:
         if joined > 0 and frame["pointer"] != expected:
-            raise Undecodable("several_segments", _GAP)
+            raise Undecodable("several_segments", SEVERAL_PIECES)
         expected += frame["samples"]
         joined -= frame["samples"]
 

@@ -1,21 +1,25 @@
 """SCP-ECG (EN 1064): decoded although a section that no lead needs is broken, refused where its counts would cost seconds or gigabytes."""
 
+import binascii
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ecgdatakit.models import ECGRecord
 from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
-from services.triage.anonymise import age_of, sex_of, without_identity
-from services.triage.decode.leads import assemble
-from services.triage.decode.library import TOO_LARGE, acquired_on, kept_in, parse, people_in, refuse_too_large, statements_of
+from services.triage.anonymise import without_identity
+from services.triage.decode.library import DAMAGED, TOO_LARGE, kept_in, parse, people_in, refuse_too_large, statements_of
+from services.triage.decode.recorded import recording_of
 from services.triage.recording import Recording, Undecodable
 
-_POINTERS_AT, _POINTER, _HEADER_BYTES = 22, struct.Struct("<HII"), 16
+_POINTED_FROM, _POINTERS_AT, _POINTER, _HEADER_BYTES = 6, 22, struct.Struct("<HII"), 16  # section 0 begins at byte 6
 _HUFFMAN, _PATIENT, _LEADS, _QRS, _BEAT, _RHYTHM = 2, 1, 3, 4, 5, 6
 # Measurements and statements (7 to 11) carry no sample. Fewest first, so that what can be kept of the cart's words is kept.
 _DISPENSABLE = ((11,), (8, 11))
 _ALL_DISPENSABLE = (7, 8, 9, 10, 11)
+_NEEDED = frozenset(range(7))  # the leads, how they are packed, and whose they are: age and sex choose thresholds
+_LAST_WITH_CRC = 11
+_NO_CRC = (0, 0xFFFF)  # what stands there where the writer makes none
 _MOST_HUFFMAN_BYTES = 200_000  # five times a 12-lead recording of 10 s; the library takes each bit alone
 _MOST_PATIENT_BYTES = 65_536
 _MOST_LEADS, _MOST_SAMPLES, _MOST_BEATS = 64, 1_000_000, 1_000
@@ -30,18 +34,12 @@ def decode_scp(content: bytes) -> Recording:
     refuse_too_large(len(content))
     with kept_in():
         _refuse_absurd(content)
-    record = _parse(content)
-    leads, samples_mv, fs_hz = assemble(record.leads, fs_hz=1e6 / record.raw_metadata["rhythm_sample_interval_us"])
-    patient = record.patient
-    return Recording(
-        leads=leads,
-        samples_mv=samples_mv,
-        fs_hz=fs_hz,
-        age_y=age_of(birth=patient.birth_date.date() if patient.birth_date else None, acquired=acquired_on(record), printed_y=patient.age),
-        sex=sex_of(patient.sex),
-        vendor_statements=without_identity(statements_of(record), people_in(record)),
-        format="SCP-ECG",
-    )
+        damaged = _damaged(content)
+    if not damaged.isdisjoint(_NEEDED):
+        raise Undecodable("undecodable", DAMAGED, "checksum")
+    record = _parse(_without(content, damaged) if damaged else content)
+    statements = without_identity(statements_of(record), people_in(record))
+    return recording_of(record, "SCP-ECG", fs_hz=1e6 / record.raw_metadata["rhythm_sample_interval_us"], statements=statements)
 
 
 def _parse(content: bytes) -> ECGRecord:
@@ -62,7 +60,7 @@ def _parse(content: bytes) -> ECGRecord:
 
 def _pointers(content: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Yield each section with its length, its offset, and where its pointer stands. Raises struct.error."""
-    end = min(6 + struct.unpack_from("<I", content, 10)[0], len(content))
+    end = min(_POINTED_FROM + struct.unpack_from("<I", content, 10)[0], len(content))
     for at in range(_POINTERS_AT, end - _POINTER.size + 1, _POINTER.size):
         section, length, index = _POINTER.unpack_from(content, at)
         if section and length:
@@ -94,7 +92,28 @@ def _refuse_absurd(content: bytes) -> None:
         raise Undecodable("too_large", TOO_LARGE)
 
 
-def _without(content: bytes, sections: tuple[int, ...]) -> bytes:
+def _damaged(content: bytes) -> frozenset[int]:
+    """Return the sections that are not as they were written: EN 1064 has each bear a CRC, and the whole. None where the file states no CRC."""
+    whole = content[: int.from_bytes(content[2:6], "little")]
+    if _crc(whole) == _stated(whole):
+        return frozenset()
+    places = {section: (max(offset, 0), length) for section, length, offset, _ in _pointers(content) if section <= _LAST_WITH_CRC}
+    places[0] = (_POINTED_FROM, int.from_bytes(content[10:14], "little"))
+    parts = {section: content[offset : offset + length] for section, (offset, length) in places.items()}  # after: many may point at one place
+    if all(_stated(part) in _NO_CRC for part in (whole, *parts.values())):
+        return frozenset()
+    return frozenset(section for section, part in parts.items() if _crc(part) != _stated(part))
+
+
+def _crc(part: bytes) -> int:
+    return binascii.crc_hqx(part[2:], 0xFFFF)
+
+
+def _stated(part: bytes) -> int:
+    return int.from_bytes(part[:2], "little")
+
+
+def _without(content: bytes, sections: Collection[int]) -> bytes:
     """Return the record with the pointers to these sections emptied; readers then take them as absent."""
     out = bytearray(content)
     for section, _, _, at in _pointers(content):

@@ -9,9 +9,10 @@ from ecgdatakit.models import ECGRecord
 from ecgdatakit.parsing.parsers.wfdb import WFDBParser
 
 from services.runtime.archive import UploadedFile
-from services.triage.anonymise import age_of, sex_of, without_identity
-from services.triage.decode.leads import assemble, canonical
-from services.triage.decode.library import parse_path, private_folder, refuse_too_large
+from services.triage.anonymise import without_identity
+from services.triage.decode.leads import canonical
+from services.triage.decode.library import DAMAGED, parse_path, private_folder, refuse_too_large
+from services.triage.decode.recorded import recording_of
 from services.triage.recording import Recording, Undecodable
 
 _RECORD_LINE = re.compile(rb"[\w.\-/]{1,80}[ \t]+\d{1,3}[ \t]+\d")
@@ -34,6 +35,7 @@ class _Header:
     lines: tuple[str, ...]  # to be written for the library: no name, date, comment or path of the original in it
     contents: dict[str, bytes]
     formats: tuple[str, ...]
+    checksums: tuple[int, ...]  # sums of the samples, modulo 65,536; 0 where the header gives none
     fs_hz: float
     comments: tuple[str, ...]
 
@@ -56,18 +58,13 @@ def decode_wfdb(header: UploadedFile, files: Sequence[UploadedFile]) -> Recordin
         path = folder / "r.hea"
         path.write_text("\n".join(rewritten.lines) + "\n", encoding="utf-8")
         record = parse_path(WFDBParser, path)
+    if record.raw_metadata["checksum_valid"] is False:
+        _refuse_damaged(record, rewritten.checksums)
     _blank_invalid(record, rewritten.formats)
-    leads, samples_mv, fs_hz = assemble(record.leads, fs_hz=rewritten.fs_hz)
     facts, diagnoses, people = _comments(rewritten.comments)
-    return Recording(
-        leads=leads,
-        samples_mv=samples_mv,
-        fs_hz=fs_hz,
-        age_y=age_of(birth=None, acquired=None, printed_y=_number(facts.get("age", ""))),
-        sex=sex_of(facts.get("sex", facts.get("gender", ""))),
-        vendor_statements=without_identity(diagnoses, people),
-        format="WFDB",
-    )
+    record.patient.age = _whole_years(facts.get("age", ""))
+    record.patient.sex = facts.get("sex", facts.get("gender", ""))
+    return recording_of(record, "WFDB", fs_hz=rewritten.fs_hz, statements=without_identity(diagnoses, people))
 
 
 def _rewrite(content: bytes, sent: dict[str, bytes]) -> _Header:
@@ -91,6 +88,7 @@ def _rewrite(content: bytes, sent: dict[str, bytes]) -> _Header:
         lines=(f"r {count} {rate[0]} {samples}", *(_signal_line(tokens, file_names, index) for index, tokens in enumerate(signals[:count]))),
         contents={ours: sent[theirs] for theirs, ours in file_names.items()},
         formats=tuple(_FORMAT.fullmatch(tokens[1])[1] for tokens in signals[:count]),  # type: ignore[index]  # _signal_line has matched it
+        checksums=tuple(int(tokens[6]) if len(tokens) > 6 else 0 for tokens in signals[:count]),
         fs_hz=float(rate[0]),
         comments=tuple(line.lstrip("#").strip() for line in lines if line.startswith("#")),
     )
@@ -105,6 +103,13 @@ def _signal_line(tokens: list[str], file_names: dict[str, str], index: int) -> s
     gain = tokens[2] if "/" in tokens[2] else f"{tokens[2]}/mV"  # the WFDB specification's own default
     padded = numbers + ["0"] * (5 - len(numbers))
     return " ".join([file_names[tokens[0]], tokens[1], gain, *padded, canonical(label) or f"x{index}"])
+
+
+def _refuse_damaged(record: ECGRecord, checksums: tuple[int, ...]) -> None:
+    """Raise Undecodable where a signal has not the checksum that the header states."""
+    for lead, stated in zip(record.leads, checksums, strict=True):
+        if stated and not np.isnan(lead.samples).any() and (int(lead.samples.sum()) - stated) % 65_536:
+            raise Undecodable("undecodable", DAMAGED, "checksum")
 
 
 def _blank_invalid(record: ECGRecord, formats: tuple[str, ...]) -> None:
@@ -137,8 +142,8 @@ def _comments(comments: tuple[str, ...]) -> tuple[dict[str, str], list[str], lis
     return facts, diagnoses, people
 
 
-def _number(text: str) -> float | None:
+def _whole_years(text: str) -> int | None:
     try:
-        return float(text)
-    except ValueError:
+        return int(float(text))
+    except (ValueError, OverflowError):
         return None

@@ -42,15 +42,14 @@ def _codes(chunk: bytes) -> NDArray[np.uint16]:
 def _bytes_of_stream(codes: NDArray[np.uint16]) -> int:
     """Return the length of what the codes stand for. Each code but the first adds a string, one longer than the one before; once all are taken,
     the lengths stand and the rest is looked up."""
-    lengths = np.zeros(_LAST + 1, dtype=np.int64)
-    lengths[:_FIRST_FREE] = 1
+    lengths = [1] * _FIRST_FREE + [0] * (_LAST + 1 - _FIRST_FREE)
     total, previous, free, read = 0, 0, _FIRST_FREE, 0
     for code in codes[: _LAST + 2 - _FIRST_FREE].tolist():
         if not lengths[code]:
             lengths[code] = previous + 1
-        length = int(lengths[code])
+        length = lengths[code]
         if previous and free <= _LAST:
             lengths[free] = previous + 1
             free += 1
         total, previous, read = total + length, length, read + 1
-    return total + int(lengths[codes[read:]].sum())
+    return total + int(np.array(lengths)[codes[read:]].sum())

@@ -2,6 +2,8 @@
 
 import math
 import re
+from dataclasses import replace
+from functools import lru_cache
 from xml.etree.ElementTree import Element, ParseError, tostring
 
 from ecgdatakit.exceptions import CorruptedFileError
@@ -13,10 +15,11 @@ from ecgdatakit.parsing.parsers.hl7_aecg import HL7aECGParser
 from ecgdatakit.parsing.parsers.mortara_el250 import MortaraEL250Parser
 from ecgdatakit.parsing.parsers.sierra_xml import SierraXMLParser
 
-from services.triage.anonymise import age_of, sex_of, without_identity
-from services.triage.decode.leads import assemble
-from services.triage.decode.library import DAMAGED, TOO_LARGE, acquired_on, parse, people_in, refuse_too_large, statements_of
+from services.triage.anonymise import without_identity
+from services.triage.decode.library import DAMAGED, TOO_LARGE, kept_in, parse, parse_root, people_in, refuse_too_large, statements_of
 from services.triage.decode.mortara import exact_rate_hz, is_mortara, people_in_attributes, without_typical_beat
+from services.triage.decode.muse import refuse_damaged
+from services.triage.decode.recorded import recording_of
 from services.triage.decode.xli import unpacked_bytes
 from services.triage.recording import Recording, Undecodable
 
@@ -30,7 +33,7 @@ _MAX_BYTES = 8 * 1024 * 1024  # a minute of twelve leads at 1000 Hz, written out
 _MAX_TAGS = 100_000  # the richest cart writes some thousands; a million take seconds and gigabytes
 _MAX_TAG_CHARACTERS = 60
 _MAX_TEXT_CHARACTERS = 1_200_000  # of one element or attribute: samples written as digits take a hundred times their length in memory
-_MAX_NUMBER_CHARACTERS = 30
+_MAX_NUMBER_CHARACTERS = 5_000
 _MAX_UNPACKED_BYTES = 2_000_000  # twelve leads of 40 s at 1000 Hz
 _PHILIPS_S = 10.0  # what follows is a 1 mV calibration pulse in every lead, which reads as ST elevation
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -70,30 +73,26 @@ def decode_xml(content: bytes) -> Recording:
         _refuse_bomb(root)
     exact_hz = exact_rate_hz(root) if parser is MortaraEL250Parser else None
     record = _parse(parser, content, root)
-    leads, samples_mv, fs_hz = assemble(record.leads, fs_hz=exact_hz or _exact_rate_hz(record))
-    if parser is SierraXMLParser:
-        samples_mv = samples_mv[:, : round(_PHILIPS_S * fs_hz)]
-    patient = record.patient
-    return Recording(
-        leads=leads,
-        samples_mv=samples_mv,
-        fs_hz=fs_hz,
-        age_y=age_of(birth=patient.birth_date.date() if patient.birth_date else None, acquired=acquired_on(record), printed_y=patient.age),
-        sex=sex_of(patient.sex),
-        vendor_statements=without_identity(statements_of(record), people_in(record) + people),
-        format=form,
-    )
+    if record.raw_metadata.get("checksum_valid") is False:
+        with kept_in():
+            refuse_damaged(root)
+    statements = without_identity(statements_of(record), people_in(record) + people)
+    recording = recording_of(record, form, fs_hz=exact_hz or _exact_rate_hz(record), statements=statements)
+    if parser is not SierraXMLParser:
+        return recording
+    return replace(recording, samples_mv=recording.samples_mv[:, : round(_PHILIPS_S * recording.fs_hz)])
 
 
 def _parse(parser: type[Parser], content: bytes, root: Element) -> ECGRecord:
     """Return the record, also where a measurement of the cart's own is "NaN" or without end, or its averaged beat broken: no lead needs them."""
+    by_tree = parser is not SierraXMLParser  # which makes a tree of its own kind
     try:
-        return parse(parser, content)
+        return parse_root(parser, root) if by_tree else parse(parser, content)
     except Undecodable as failure:
         if not _without_what_no_lead_needs(root):
             raise
         try:
-            return parse(parser, tostring(root, encoding="utf-8"))
+            return parse_root(parser, root) if by_tree else parse(parser, tostring(root, encoding="utf-8"))
         except Undecodable:
             raise failure from None
 
@@ -126,7 +125,9 @@ def _root(content: bytes) -> Element:
         raise Undecodable("hostile", "The XML file declares entities, which no cart does. It was not opened.") from None
     except (ParseError, ValueError, LookupError) as error:
         raise Undecodable("undecodable", DAMAGED, type(error).__name__) from None  # the cause's text may quote the file
-    if any(len(text) > _MAX_TEXT_CHARACTERS for element in root.iter() for text in (element.text or "", *element.attrib.values())):
+    if len(content) > _MAX_TEXT_CHARACTERS and any(
+        len(text) > _MAX_TEXT_CHARACTERS for element in root.iter() for text in (element.text or "", *element.attrib.values())
+    ):
         raise Undecodable("too_large", TOO_LARGE)
     return root
 
@@ -163,9 +164,10 @@ def _exact_rate_hz(record: ECGRecord) -> float | None:
 
 
 def _people_in(root: Element) -> list[str]:
-    found: list[str] = []
-    for element in root.iter():
-        tag = element.tag.lower() if isinstance(element.tag, str) and len(element.tag) <= _MAX_TAG_CHARACTERS else ""
-        if element.text and _PERSON_TAG.search(tag) and not _NOT_A_PERSON.search(tag):
-            found.append(element.text)
-    return found
+    return [element.text for element in root.iter() if element.text and isinstance(element.tag, str) and _holds_a_person(element.tag)]
+
+
+@lru_cache(maxsize=2048)  # a cart has some hundred tags, each many times over
+def _holds_a_person(tag: str) -> bool:
+    lower = tag.lower() if len(tag) <= _MAX_TAG_CHARACTERS else ""
+    return bool(_PERSON_TAG.search(lower) and not _NOT_A_PERSON.search(lower))

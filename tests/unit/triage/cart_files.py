@@ -1,13 +1,17 @@
-"""Files of formats of which no recording is to be had, written after their descriptions from a recording that was decoded from another one."""
+"""Files of formats of which no recording is to be had, written after their descriptions from a recording that was decoded from another one.
+
+And real files without their checksums: one that is changed on purpose would be refused for those alone."""
 
 import base64
 import binascii
+import re
 import struct
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.triage.decode.scp import is_scp
 from services.triage.recording import Recording
 
 FAMILY, GIVEN, NUMBER = "Hofmann", "Ada", "7788-99"
@@ -92,3 +96,38 @@ def mortara(recording: Recording, *, step_uv: float = 1.0, statements: Iterable[
         f'</DEMOGRAPHIC_FIELDS><SOURCE TYPE="RESTING" MANUFACTURER="Mortara"/><AUTOMATIC_INTERPRETATION>{said}</AUTOMATIC_INTERPRETATION>'
         f"{beat}{channels}</ECG>"
     ).encode()
+
+
+def edf(recording: Recording, *, step_uv: float = 1.0, record_s: float = 1.0, kind: str = "EDF+C", said: str = "", gap_s: float = 0.0) -> bytes:
+    """EDF+ (Kemp 2003): texts of fixed lengths, each field of all signals in turn, then records in which the signals follow one another.
+
+    `said` is an annotation at the start; `gap_s` is missing before the second half of the records, which only the time of each tells."""
+    values = steps(recording, step_uv)
+    count = round(recording.fs_hz * record_s)
+    records = values.shape[1] // count
+    year, month, day = RECORDED
+    signals = [*recording.leads, "Annotations"]
+    head = f"0       {f'{NUMBER} F 09-MAR-{BORN[0]} {FAMILY},{GIVEN}':80}{f'Startdate {day}-NOV-{year} X {FAMILY} X':80}"
+    head += f"{f'{day}.{month}.{year % 100}':8}10.30.00{256 * (len(signals) + 1):<8}{kind:44}{records:<8}{record_s:<8g}{len(signals):<4}"
+    limit_uv = f"{32767 * step_uv:g}"
+    fields = [(16, "ECG {}", "EDF {}"), (80, "", ""), (8, "uV", ""), (8, f"-{limit_uv}", "-1"), (8, limit_uv, "1"), (8, "-32767", "-32768")]
+    fields += [(8, "32767", "32767"), (80, "", ""), (8, str(count), "40"), (32, "", "")]
+    head += "".join(f"{(last if name == 'Annotations' else lead).format(name):{width}}" for width, lead, last in fields for name in signals)
+    out = [head.encode()]
+    for number in range(records):
+        begins_s = number * record_s + (gap_s if 2 * number >= records else 0)
+        told = f"+{begins_s:g}\x14\x14\x00" + (f"+0\x14{said}\x14\x00" if said and not number else "")
+        out += [values[:, number * count : (number + 1) * count].astype("<i2").tobytes(), told.encode().ljust(80, b"\x00")]
+    return b"".join(out)
+
+
+def without_checksums(content: bytes) -> bytes:
+    """Return the file as a writer writes it that makes no checksums: SCP, MUSE and the header of WFDB have them; others come back as they are."""
+    if is_scp(content):
+        out = bytearray(content)
+        places = (struct.unpack_from("<HII", content, at) for at in range(22, 22 + 12 * 10, 10))
+        for start in (0, *(index - 1 for _, length, index in places if length)):
+            out[start : start + 2] = bytes(2)
+        return bytes(out)
+    content = re.sub(rb"<LeadDataCRC32>\d+<", b"<LeadDataCRC32>0<", content)
+    return re.sub(rb"(?m)^(\S+\.(?:dat|mat) \S+ \S+ \S+ \S+ \S+) -?\d+ ", rb"\1 0 ", content)

@@ -1,4 +1,4 @@
-"""MFER, ISHNE and Mortara: what a cart would write from a real recording reads as that recording, and what no cart would write is refused."""
+"""MFER, ISHNE, EDF and Mortara: what a cart would write from a real recording reads as that recording, and what no cart would write is refused."""
 
 import struct
 from dataclasses import replace
@@ -16,6 +16,7 @@ from tests.unit.triage.cart_files import (
     FAMILY,
     GIVEN,
     NUMBER,
+    edf,
     ishne,
     mfer,
     mfer_head,
@@ -26,7 +27,7 @@ from tests.unit.triage.cart_files import (
 )
 
 RED = "challenge/S0008.hea"  # a real anterior infarction
-WRITERS = {"ISHNE": ishne, "MFER": mfer, "Mortara": mortara}
+WRITERS = {"ISHNE": ishne, "MFER": mfer, "Mortara": mortara, "EDF": edf}
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +183,46 @@ def test_an_ishne_header_of_extremes_gives_no_other_recording(original, field, v
     rows = [original.leads.index(lead) for lead in recording.leads if lead not in ("I", "II")]  # two leads may have lost their scale
     kept = [recording.leads.index(original.leads[row]) for row in rows]
     np.testing.assert_allclose(recording.samples_mv[kept], original.samples_mv[rows], atol=2e-3)
+
+
+def test_edf_samples_come_back_whatever_the_length_of_a_record(original):
+    for record_s in (0.1, 0.5, 2.5):
+        recording = decode(as_file(edf(original, record_s=record_s)))
+        assert (recording.leads, recording.fs_hz) == (original.leads, original.fs_hz)
+        np.testing.assert_allclose(recording.samples_mv, original.samples_mv, atol=6e-4)
+    assert decode(as_file(edf(replace(original, fs_hz=977.5), record_s=2, kind=""))).fs_hz == 977.5
+
+
+def test_edf_records_with_a_gap_between_them_are_refused_whatever_the_header_says(original):
+    assert refusal(edf(original, kind="EDF+D")) == "several_segments"
+    assert refusal(edf(original, gap_s=0.2)) == "several_segments"
+
+
+def test_an_annotation_of_an_edf_file_is_not_kept(original):
+    content = edf(original, said="Seen by Ada Hofmann")
+    assert b"Seen by Ada" in content
+    assert decode(as_file(content)).vendor_statements == ()
+
+
+def test_an_edf_file_whose_patient_looks_like_a_wfdb_header_is_edf(original):
+    content = edf(original).replace(f"{NUMBER} F 09".encode(), b"12 50 0 F 09"[: len(NUMBER) + 5])
+    assert decode(as_file(content)).format == "EDF"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (b"uV      ", b"        ", "no_scale"),
+        (b"10      1       13  ", b"11      1       13  ", "undecodable"),  # a record more than the file has
+        (b"10      1       13  ", b"-1      1       13  ", "undecodable"),  # a recorder that was never stopped
+        (b"10      1       13  ", b"10      0       13  ", "undecodable"),
+        (b"10      1       13  ", b"10      1       999 ", "too_large"),
+        (b"10      1       13  ", b"9999999 1       13  ", "too_large"),
+        (b"0       ", b"\xffBIOSEMI", "undecodable"),
+    ],
+)
+def test_an_edf_header_that_leaves_something_open_or_promises_the_absurd_is_refused(original, old, new, code):
+    content = edf(original)
+    assert old in content
+    count = -1 if code == "no_scale" else 1
+    assert refusal(content.replace(old, new, count)) == code

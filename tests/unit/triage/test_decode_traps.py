@@ -14,7 +14,7 @@ from services.runtime.archive import UploadedFile
 from services.triage.decode import decode
 from services.triage.reading import read
 from services.triage.recording import STANDARD, Recording, Undecodable
-from tests.unit.triage.cart_files import mfer, mortara
+from tests.unit.triage.cart_files import mfer, mortara, without_checksums
 
 NORMAL = "ludb/56.hea"
 MUSE = "vendor/muse/guangxi_teaching_sinus_rhythm.xml"
@@ -35,10 +35,19 @@ def test_a_wfdb_header_that_has_the_date_where_the_time_should_be_is_read(upload
     assert decode([header, signal]).samples_mv.shape == (12, 7500)
 
 
-def test_no_calibration_pulse_is_left_in_a_philips_recording(uploaded):
-    (file,) = uploaded("vendor/philips-1.03/129DYPRG.XML")
+@pytest.mark.parametrize("path", ["vendor/philips-1.03/129DYPRG.XML", "vendor/philips-1.04/3191723_ZZDEMOPTONLY_1-04_orig.xml"])
+def test_no_calibration_pulse_is_left_in_a_philips_recording(uploaded, path):
+    (file,) = uploaded(path)
     quiet_mv = np.ptp(decode([file]).samples_mv[:, -150:], axis=1)
     assert quiet_mv.min() < 0.5  # the pulse is a step of 1 mV in every lead, in the eleventh second
+
+
+def test_each_lead_of_a_muse_file_is_that_of_its_twin_in_dicom(uploaded):
+    muse, dicom = decode(uploaded(MUSE)), decode(uploaded("vendor/dicom/guangxi_teaching_sinus_rhythm.dcm"))
+    assert muse.leads == dicom.leads == STANDARD
+    apart_mv = np.abs(dicom.samples_mv[:, None] - muse.samples_mv).max(axis=2)
+    assert apart_mv.argmin(axis=1).tolist() == list(range(12))  # V5 is V5, and no neighbour's
+    np.testing.assert_allclose(muse.samples_mv, dicom.samples_mv, atol=3e-3)  # each rounds its three augmented leads
 
 
 @pytest.mark.parametrize("fs_hz", ["100", "128", "250", "257.5", "360", "400", "500", "977.5", "1000"])
@@ -55,7 +64,7 @@ def test_the_rate_of_the_other_formats_is_kept_where_it_is_no_whole_number(uploa
     out = io.BytesIO()
     file.save_as(out)
     assert decode([UploadedFile("a", out.getvalue())]).fs_hz == 499.6
-    content = bytearray(uploaded(SCP)[0].content)
+    content = bytearray(without_checksums(uploaded(SCP)[0].content))
     struct.pack_into("<H", content, section_at(bytes(content), 6) + 2, 1953)
     assert decode([UploadedFile("a", bytes(content))]).fs_hz == pytest.approx(512.0328, abs=1e-4)
 
@@ -79,7 +88,7 @@ def test_amplitudes_that_are_off_by_powers_of_ten_are_no_quiet_ecg(uploaded, gai
 
 def test_an_scp_recording_of_hundreds_of_millivolts_is_implausible(uploaded):
     (file,) = uploaded(SCP)
-    content = bytearray(file.content)
+    content = bytearray(without_checksums(file.content))
     struct.pack_into("<H", content, section_at(file.content, 6), 65_535)
     reading, recording = read([UploadedFile("a", bytes(content))], age_y=None, sex=None)
     assert recording is not None
@@ -92,7 +101,7 @@ def test_an_scp_file_whose_beat_is_said_to_be_subtracted_but_cannot_be_added_is_
     (file,) = uploaded(SCP)
     leads_at = section_at(file.content, 3)
     assert file.content[leads_at] == 12
-    content = bytearray(file.content)
+    content = bytearray(without_checksums(file.content))
     content[leads_at + 1] |= 1
     with pytest.raises(Undecodable) as refused:
         decode([UploadedFile("a", bytes(content))])
