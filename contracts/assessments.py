@@ -30,6 +30,7 @@ class Finding(Frozen):
     version: str = Field(max_length=20)
     source: str = Field(description="guideline or paper", max_length=300)
     title: str = Field(max_length=200)
+    title_zh: str | None = Field(default=None, description="what the rule finds, in Chinese; without the measured values", max_length=400)
     priority: Priority
     leads: tuple[LeadName, ...] = ()
     values: tuple[Value, ...] = ()
@@ -110,13 +111,14 @@ class Reading(Frozen):
     """What can be said from the files and the facts alone, with no broker near: what `greenchannel triage` prints."""
 
     rulebook: str = Field(max_length=60)
-    rulebook_version: str = Field(max_length=20)
+    rulebook_version: str = Field(description="with a region's profile behind it, where one changes the rules: '1+zhejiang 1'", max_length=20)
     priority: Priority
     findings: tuple[Finding, ...] = ()
     not_judged: tuple[NotJudged, ...] = Field(
         default=(), description="rules for which something was not measured: they were not found, nor ruled out"
     )
     quality: Quality
+    compared_with: UploadId | None = Field(default=None, description="the patient's earlier upload that ST was compared with; None: with none")
     measurements: Measurements = Measurements()
     vendor_statements: tuple[VendorStatement, ...] = Field(
         default=(), max_length=MAX_STATEMENTS, description="what the cart itself said: kept, never believed"

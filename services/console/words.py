@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from contracts.assessments import Assessed
+from contracts.assessments import Assessed, Finding
 from contracts.cases import (
     Acknowledged,
     AssessmentMissed,
@@ -31,7 +31,7 @@ def line_of(event: Told) -> str:  # noqa: C901, PLR0911, PLR0912 - a table: one 
         case EcgUploaded():
             return f"ECG received from {event.clinic_id}, {event.lane} lane"
         case Assessed():
-            titles = "; ".join(finding.title for finding in event.findings if finding.priority is event.priority)
+            titles = "; ".join(_title(finding) for finding in event.findings if finding.priority is event.priority)
             problems = "; ".join(problem.text for problem in event.quality.problems)
             return f"assessed {PRIORITY[event.priority]}: {titles or problems or 'no rule fired'}"
         case UploadReceived():
@@ -61,3 +61,7 @@ def line_of(event: Told) -> str:  # noqa: C901, PLR0911, PLR0912 - a table: one 
             return f"{event.command}{f' by {event.by}' if event.by else ''} refused: {event.reason}"
         case _:
             assert_never(event)
+
+
+def _title(finding: Finding) -> str:
+    return f"{finding.title} {finding.title_zh}" if finding.title_zh else finding.title

@@ -139,12 +139,13 @@ def triage(
     files: Annotated[list[Path], typer.Argument(help="Recordings; one of several files (WFDB) is named by its .hea.")],
     age: AgeOption = None,
     sex: SexOption = None,
+    profile: Annotated[str | None, typer.Option(help="The region whose thresholds and priorities are taken.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read and judge recordings here, with no server. Not a diagnosis: a physician decides."""
     with refusing():
         judging = _part("services.program.judging", "reading")
-        for told in judging.judge(files, age_y=age, sex=sex):
+        for told in judging.judge(files, age_y=age, sex=sex, profile=profile):
             _line(told) if as_json else show.reading(told)
 
 

@@ -13,13 +13,18 @@ from services.program.server import Refused
 from services.runtime.archive import MAX_TOTAL_BYTES, UploadedFile
 from services.triage.paper import Layout, draw
 from services.triage.reading import measured_beats, read
+from services.triage.rulebook import RulebookInvalid, UnknownProfile, shipped_for
 
 
-def judge(files: Sequence[Path], *, age_y: int | None, sex: str | None) -> Iterator[dict[str, Any]]:
+def judge(files: Sequence[Path], *, age_y: int | None, sex: str | None, profile: str | None) -> Iterator[dict[str, Any]]:
     """Yield a reading for each file, in their order, as JSON's dict with `file`; Refused at the first file that cannot be read at all."""
     checked = None if sex is None else sex_of(sex)
+    try:
+        rulebook = shipped_for(profile)
+    except (UnknownProfile, RulebookInvalid) as error:
+        raise Refused(str(error)) from None
     for path in files:
-        reading, _ = read(_parts(path), age_y=age_y, sex=checked)
+        reading, _ = read(_parts(path), age_y=age_y, sex=checked, rulebook=rulebook)
         yield {"file": str(path), **reading.model_dump(mode="json")}
 
 

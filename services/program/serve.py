@@ -33,6 +33,11 @@ TOGETHER = {name: SERVICES[name] for name in ("web", "cases", "notify", "triage-
 NICE = {"triage-routine": 10, "projector": 5}
 
 
+def check(settings: Settings) -> None:
+    """Say once what would end a service at each of its starts: ConfigurationError. The rulebook is compiled by it, and a fork inherits that."""
+    triage.rulebook_for(settings)
+
+
 def serve(name: str, plans: Sequence[Plan], settings: Settings, on_listening: Callable[[int], None] = lambda _: None) -> None:
     """Run one service, or several in one process, until SIGTERM. Raises ConfigurationError; what else ends it is logged, and ends the process."""
     set_up_logs(name)

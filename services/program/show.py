@@ -33,7 +33,8 @@ def reading(told: dict[str, Any]) -> None:
     """Print a verdict with its evidence."""
     out.print(priority(told["priority"]), Text(told["file"], style="bold"))
     for finding in told["findings"]:
-        out.print(f"  {plain(finding['title'])}  [dim]{plain(finding['rule'])} {plain(finding['version'])}; {plain(finding['source'])}[/]")
+        title = "  ".join(plain(each) for each in (finding["title"], finding["title_zh"]) if each)
+        out.print(f"  {title}  [dim]{plain(finding['rule'])} {plain(finding['version'])}; {plain(finding['source'])}[/]")
         for value in finding["values"]:
             lead = value["lead"] or ""
             out.print(

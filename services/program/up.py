@@ -112,9 +112,10 @@ def _as_environment(settings: Settings) -> Mapping[str, str]:
 
 
 def _start_services(folder: DataFolder, supervisor: Supervisor, settings: Settings) -> dict[str, int]:
-    """Start each service in a fork and return where each answers. What they have in common is imported once, here, and shared by all."""
+    """Start each service in a fork and return where each answers. What they have in common is imported and made once, here, and shared by all."""
     from services.program import serve  # noqa: PLC0415 - while Kafka starts, not before it: it takes a second
 
+    serve.check(settings)
     gc.collect()
     gc.freeze()  # what is there now is left where it lies, so that the children go on sharing its pages
     ports = {"web": folder.port("web")} | {name: folder.port(f"health of {name}") for name in serve.TOGETHER if name != "web"}

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     access: Path = Field(description="YAML: whose token may do what, hashed")
     patient_key_secret: Path | None = Field(default=None, description="file with the secret that patient numbers are hashed with; gateway only")
     pager: Path | None = Field(default=None, description="file to which the local pager appends a JSON line a notice; notify only")
+    rules_profile: str | None = Field(
+        default=None, description="the region whose thresholds and priorities the rules take; without it, the rulebook's own; triage only"
+    )
     link: str = Field(default="http://127.0.0.1:8080", description="the address under which people reach the console: pages link to it")
     instance: str = Field(
         default="0", description="this replica's name: the same after a restart, another for each replica", pattern=r"^[A-Za-z0-9.-]{1,60}$"

@@ -14,11 +14,12 @@ from services.triage import words
 from services.triage.beats import MedianBeat, median_beat
 from services.triage.decode import decode
 from services.triage.delineate import waves
+from services.triage.earlier import SURE_ENOUGH, Comparison, EarlierEcgs, compare
 from services.triage.electrodes import exchanged
 from services.triage.measure import ST_AFTER_J_MS, frontal_axis_deg, intervals, lead_waves, st_confidence
 from services.triage.quality import LeadQuality, lead_quality, restored, without_exchanged, without_silent
 from services.triage.recording import STANDARD, Recording, Undecodable
-from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Measured, evaluate
+from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Measured, Rulebook, apply, shipped
 from services.triage.st import BASELINE, QrsBounds, concave_leads, inverted_t_leads, qrs_amplitudes, qrs_bounds, st_elevation
 
 Floats = NDArray[np.float64]
@@ -44,26 +45,38 @@ class MeasuredBeats:
     j_s: Floats
 
 
-def read(files: Sequence[UploadedFile], *, age_y: int | None, sex: Sex | None) -> tuple[Reading, Recording | None]:
+def read(
+    files: Sequence[UploadedFile],
+    *,
+    age_y: int | None,
+    sex: Sex | None,
+    earlier: EarlierEcgs | None = None,
+    rulebook: Rulebook | None = None,
+) -> tuple[Reading, Recording | None]:
     """Return the verdict on the files of one upload, and the recording without identity where there is one.
 
-    `age_y` and `sex` are the upload's facts; they win over the file's."""
+    `age_y` and `sex` are the upload's facts; they win over the file's. `earlier` are the patient's ECGs before it, where anybody keeps them;
+    `rulebook` is the shipped one where none is given."""
     try:
         recording = decode(files)
     except Undecodable as error:
-        return not_evaluable((words.undecodable(error),), age_y=age_y, sex=sex), None
-    return read_recording(recording, age_y=age_y, sex=sex), recording
+        return not_evaluable((words.undecodable(error),), age_y=age_y, sex=sex, rulebook=rulebook), None
+    return read_recording(recording, age_y=age_y, sex=sex, earlier=earlier, rulebook=rulebook), recording
 
 
-def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) -> Reading:
-    """Return the verdict on a decoded recording; the facts given win over the recording's own."""
+def read_recording(
+    recording: Recording, *, age_y: int | None, sex: Sex | None, earlier: EarlierEcgs | None = None, rulebook: Rulebook | None = None
+) -> Reading:
+    """Return the verdict on a decoded recording; the facts given win over the recording's own. See `read`."""
     age_y = recording.age_y if age_y is None else age_y
     sex = recording.sex if sex is None else sex
     quality, measured = _measure_what_is_what_it_says(*restored(recording, lead_quality(recording)))
     problems = words.lead_problems(quality)
     if isinstance(measured, QualityProblem):
-        return not_evaluable((*problems, measured), age_y=age_y, sex=sex, recording=recording)
-    judgement = evaluate(_for_the_rules(measured, age_y=age_y, sex=sex))
+        return not_evaluable((*problems, measured), age_y=age_y, sex=sex, recording=recording, rulebook=rulebook)
+    compared = _compared(measured, earlier)
+    book = shipped() if rulebook is None else rulebook
+    judgement = apply(book, _with_earlier(_for_the_rules(measured, age_y=age_y, sex=sex), compared))
     findings = judgement.findings
     priority = max((finding.priority for finding in findings), key=_URGENCY.index, default=Priority.GREEN)
     all_st = all(np.isfinite(measured.st_j_mv[measured.leads.index(lead)]) for lead in STANDARD if lead in measured.leads)
@@ -73,13 +86,16 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
         priority, problems = Priority.NOT_EVALUABLE, (*problems, words.TOO_FEW_LEADS)
     elif not seen:
         problems = (*problems, words.PARTLY_JUDGED)
+    if priority is not Priority.NOT_EVALUABLE:  # else it is recorded again in any case
+        problems = (*problems, *compared.problems)
     return Reading(
-        rulebook=RULEBOOK,
-        rulebook_version=RULEBOOK_VERSION,
+        rulebook=book.id,
+        rulebook_version=book.version,
         priority=priority,
         findings=findings,
         not_judged=tuple(NotJudged(rule=each.name, lacked=each.lacked) for each in judgement.not_judged),
         quality=Quality(evaluable=priority is not Priority.NOT_EVALUABLE, problems=problems),
+        compared_with=compared.upload_id,
         measurements=_measurements(measured),
         vendor_statements=recording.vendor_statements,
         vendor_measurements=recording.vendor_measurements,
@@ -97,13 +113,13 @@ def measured_beats(recording: Recording) -> MeasuredBeats | None:
     return MeasuredBeats(onset_s=(begins + measured.bounds.onset) / measured.beat.fs_hz, j_s=(begins + measured.bounds.j) / measured.beat.fs_hz)
 
 
-def warm_up() -> None:
+def warm_up(rulebook: Rulebook | None = None) -> None:
     """Run one made-up recording through the measurement, so that the first patient does not wait for what libraries build on first use."""
     datetime.strptime("2000", "%Y")  # noqa: DTZ007  Python loads what parses dates at the first call
     seconds = np.arange(5000) / 500
     pulse = np.exp(-(((seconds % 0.8 - 0.4) / 0.015) ** 2))
     samples = np.outer(np.linspace(0.4, 1.5, len(STANDARD)), pulse).astype(np.float32)
-    read_recording(Recording(STANDARD, samples, 500.0, None, None, (), "synthetic"), age_y=None, sex=None)
+    read_recording(Recording(STANDARD, samples, 500.0, None, None, (), "synthetic"), age_y=None, sex=None, rulebook=rulebook)
 
 
 def _measure(recording: Recording, quality: LeadQuality) -> _Measurement | QualityProblem:
@@ -158,6 +174,19 @@ def _for_the_rules(measured: _Measurement, *, age_y: int | None, sex: Sex | None
     )
 
 
+def _compared(measured: _Measurement, earlier: EarlierEcgs | None) -> Comparison:
+    """Return with which of the patient's earlier ECGs this one is compared, in the leads whose ST is sure."""
+    if earlier is None:
+        return Comparison()
+    sure = np.isfinite(measured.st_j_mv) & (st_confidence(measured.beat, measured.bounds) >= SURE_ENOUGH)
+    st_j_mv = {lead: float(mv) for lead, mv, is_sure in zip(measured.leads, measured.st_j_mv, sure, strict=True) if is_sure}
+    return compare(earlier, st_j_mv=st_j_mv, qrs_ms=_qrs_ms(measured))
+
+
+def _with_earlier(measured: Measured, compared: Comparison) -> Measured:
+    return replace(measured, earlier_st_j_mv=compared.st_j_mv, earlier_minutes=compared.minutes)
+
+
 def _qrs_ms(measured: _Measurement) -> float:
     return round((measured.bounds.j - measured.bounds.onset) / measured.beat.fs_hz * 1000, 1)
 
@@ -204,11 +233,18 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None or not np.isfinite(value) else round(value, digits)
 
 
-def not_evaluable(problems: tuple[QualityProblem, ...], *, age_y: int | None, sex: Sex | None, recording: Recording | None = None) -> Reading:
+def not_evaluable(
+    problems: tuple[QualityProblem, ...],
+    *,
+    age_y: int | None,
+    sex: Sex | None,
+    recording: Recording | None = None,
+    rulebook: Rulebook | None = None,
+) -> Reading:
     """Return the verdict that nothing could be judged, with the reasons, and with what the cart said where a recording was decoded."""
     return Reading(
-        rulebook=RULEBOOK,
-        rulebook_version=RULEBOOK_VERSION,
+        rulebook=RULEBOOK if rulebook is None else rulebook.id,
+        rulebook_version=RULEBOOK_VERSION if rulebook is None else rulebook.version,
         priority=Priority.NOT_EVALUABLE,
         quality=Quality(evaluable=False, problems=problems),
         vendor_statements=recording.vendor_statements if recording else (),

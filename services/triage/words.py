@@ -53,6 +53,12 @@ def worker_lost(why: str) -> QualityProblem:
     return QualityProblem(code=why, text=_WORKER_LOST[why])
 
 
+def other_qrs(qrs_ms: float, earlier_qrs_ms: float) -> QualityProblem:
+    """Return what to say where the QRS was of another width before: ST then moves without any change of the coronary arteries."""
+    said = f"The QRS is {qrs_ms:.0f} ms wide and was {earlier_qrs_ms:.0f} ms in the patient's earlier ECG: ST was not compared. Compare them by eye."
+    return QualityProblem(code="not_compared", text=said)
+
+
 def undecodable(error: Undecodable) -> QualityProblem:
     return QualityProblem(code=error.code, text=error.reason)
 
@@ -95,4 +101,7 @@ TOO_FEW_LEADS = QualityProblem(
     code="too_few_leads", text=f"Too few leads can be judged: an infarction could hide in the others. Check the electrodes. {_RECORD_AGAIN}"
 )
 PARTLY_JUDGED = QualityProblem(code="partly_judged", text="Not all leads could be judged. What was found stands; there may be more in the others.")
+NOT_LOOKED_UP = QualityProblem(
+    code="not_compared", text="Earlier ECGs of this patient could not be looked up, and this one was not compared with them. Compare it by eye."
+)
 BLOB_LOST = QualityProblem(code="recording_lost", text="The stored file is lost or damaged. Have a person read the ECG now, and send it again.")

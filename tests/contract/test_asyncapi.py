@@ -18,8 +18,8 @@ PLANS = {plan.name: plan for plans in SERVICES.values() for plan in plans}
 TABLE = {
     "intake.emergency.v1": ({"gateway"}, {"triage", "console", "cases"}),
     "intake.routine.v1": ({"gateway"}, {"triage", "console"}),
-    "assessments.emergency.v1": ({"triage"}, {"cases", "console"}),
-    "assessments.routine.v1": ({"triage"}, {"cases", "console"}),
+    "assessments.emergency.v1": ({"triage"}, {"cases", "console", "triage"}),
+    "assessments.routine.v1": ({"triage"}, {"cases", "console", "triage"}),
     "commands.v1": ({"console", "cases"}, {"cases"}),
     "cases.v1": ({"cases"}, {"notify", "console"}),
     "deliveries.v1": ({"notify"}, {"cases"}),

@@ -35,6 +35,7 @@ ADAPTERS = {
     "services.notify.dead_letters",
     "services.notify.handing_over",
     "services.triage.app",
+    "services.triage.recent",
 }
 BASE_INSTALL = {"httpx", "pydantic", "pydantic_settings", "rich", "typer"}  # the dependencies of pyproject.toml, by the name they are imported by
 SERVER_ONLY = {

@@ -8,8 +8,23 @@ from services.triage.rulebook.document import RulebookInvalid
 from services.triage.rulebook.engine import Judgement, Rulebook, apply
 from services.triage.rulebook.loading import load
 from services.triage.rulebook.measured import Measured
+from services.triage.rulebook.profiles import UnknownProfile, load_named
 
-__all__ = ["RULEBOOK", "RULEBOOK_VERSION", "SHIPPED", "Measured", "RulebookInvalid", "evaluate", "judge", "load", "shipped"]
+__all__ = [
+    "RULEBOOK",
+    "RULEBOOK_VERSION",
+    "SHIPPED",
+    "Measured",
+    "Rulebook",
+    "RulebookInvalid",
+    "UnknownProfile",
+    "apply",
+    "evaluate",
+    "judge",
+    "load",
+    "shipped",
+    "shipped_for",
+]
 
 RULEBOOK, RULEBOOK_VERSION = "ecg", "1"  # what a reading names even where nothing could be judged; a test holds the file to it
 SHIPPED = Path(__file__).parents[1] / "rules" / "ecg.yaml"
@@ -19,6 +34,11 @@ SHIPPED = Path(__file__).parents[1] / "rules" / "ecg.yaml"
 def shipped() -> Rulebook:
     """Return the rulebook that comes with the program, compiled once in a process; a fork inherits it."""
     return load(SHIPPED)
+
+
+def shipped_for(profile: str | None) -> Rulebook:
+    """Return the shipped rulebook as a region's profile changes it; as it is where no profile is named. Raises UnknownProfile, RulebookInvalid."""
+    return shipped() if profile is None else load_named(SHIPPED, profile)
 
 
 def evaluate(measured: Measured) -> Judgement:

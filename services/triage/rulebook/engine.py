@@ -122,6 +122,7 @@ def _finding(name: str, rule: CheckedRule, scope: Scope, resolved: Resolved) -> 
         version=rule.text.version,
         source=rule.text.source,
         title=_message(rule, scope)[:_MOST_CHARACTERS],
+        title_zh=rule.text.title.zh,
         priority=rule.text.priority,
         leads=tuple(_leads(scope["group"])) if rule.groups is not None else (),
         values=tuple(value for shown in rule.evidence for value in _shown(shown, scope, resolved)),

@@ -28,6 +28,8 @@ class Measured:
     concave: frozenset[str] = field(default_factory=frozenset)  # leads whose ST segment sags below its chord to T
     t_inverted: frozenset[str] = field(default_factory=frozenset)
     st_j60_mv: Mapping[str, float] = field(default_factory=dict)  # 60 ms after J
+    earlier_st_j_mv: Mapping[str, float] = field(default_factory=dict)  # in the patient's earlier ECG, of leads that can be compared
+    earlier_minutes: float | None = None  # from the earlier ECG to this one
 
 
 _CEL_TYPES = {

@@ -71,7 +71,8 @@ class Story:
         self._add(topics.INTAKE_EMERGENCY, intake, upload, upload, upload)
         waits = UploadReceived(at=self._at(), **self.of_case, **of_upload, received_at=received, due_at=received + timedelta(seconds=60), **about)
         self._add(topics.CASES, waits, self.case, upload, upload)
-        finding = Finding(rule="stemi", version="1", source="ESC 2023", title="Anterior STEMI", priority=Priority.RED, leads=("V2", "V3"))
+        title = {"title": "Anterior STEMI", "title_zh": "前壁心肌梗死"}
+        finding = Finding(rule="stemi", version="1", source="ESC 2023", **title, priority=Priority.RED, leads=("V2", "V3"))
         evaluable = priority is Priority.RED
         problems = () if evaluable else (QualityProblem(code="leads_missing", text="leads V1 to V6 are missing"),)
         assessed = Assessed(

@@ -84,6 +84,14 @@ def test_a_timeline_holds_every_event_once_in_order_with_its_topic_and_cause():
     assert {entry.topic for entry in timeline} == {"intake.emergency.v1", "assessments.emergency.v1", "cases.v1"}
 
 
+def test_a_finding_is_shown_in_both_languages_on_the_case_and_on_the_upload():
+    case, _, upload = shown(HEARD)
+    for timeline in (case.timeline, upload.timeline):
+        (line,) = [entry.text for entry in timeline if entry.type == "Assessed" and "red" in entry.text]
+        assert line == "assessed red: Anterior STEMI 前壁心肌梗死"
+    assert case.uploads[1].assessment.findings[0].title_zh == upload.assessment.findings[0].title_zh == "前壁心肌梗死"
+
+
 def test_an_upload_goes_from_received_over_assessed_to_in_hand():
     def state(*kinds):
         return shown([each for each in HEARD if each[0].type in kinds])[2].state
