@@ -21,13 +21,27 @@ class Measured:
 
     st_j_mv: Mapping[str, float]  # against the level before the QRS
     r_mv: Mapping[str, float]
-    s_mv: Mapping[str, float]  # zero or negative
+    s_mv: Mapping[str, float]  # zero or negative: what goes down after an R, or a QS
     qrs_ms: float
     age_y: int | None
     sex: Sex | None
     concave: frozenset[str] = field(default_factory=frozenset)  # leads whose ST segment sags below its chord to T
     t_inverted: frozenset[str] = field(default_factory=frozenset)
     st_j60_mv: Mapping[str, float] = field(default_factory=dict)  # 60 ms after J
+    # What the rules for subtle ischaemia, pericarditis and hyperkalaemia ask for; services/triage/repolarisation.py says what each is.
+    nadir_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative: the lowest point of the QRS, be it Q or S
+    st_j80_mv: Mapping[str, float] = field(default_factory=dict)
+    q_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative
+    t_up_mv: Mapping[str, float] = field(default_factory=dict)
+    t_down_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative
+    t_biphasic_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative
+    t_area_mv_ms: Mapping[str, float] = field(default_factory=dict)
+    t_half_ms: Mapping[str, float] = field(default_factory=dict)
+    t_symmetry: Mapping[str, float] = field(default_factory=dict)
+    pr_segment_mv: Mapping[str, float] = field(default_factory=dict)
+    terminal_distortion: frozenset[str] = field(default_factory=frozenset)
+    qt_ms: float | None = None
+    qtcb_ms: float | None = None
 
 
 _CEL_TYPES = {
