@@ -1,5 +1,6 @@
 """What a cardiologist measures on the median beat: intervals, the frontal axis, and each lead's waves and ST with a confidence."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +9,14 @@ from scipy.special import erf
 
 from services.triage.beats import MIN_BEATS, MedianBeat
 from services.triage.delineate import Waves
-from services.triage.st import QrsBounds, level_at_onset, st_elevation
+from services.triage.st import QrsBounds, level_at_onset, st_elevation, without_spikes
 
 Floats = NDArray[np.float64]
 
 ST_AFTER_J_MS = (20, 40, 60, 80)
 _LEAST_WAVE_MV = 0.025  # a quarter of a small square of the paper: less is no wave
 _CLOSE_MV = 0.03
+_DIGITS = 3  # of mV: what is shown is what is judged
 _T_FROM_S = 0.04  # after J
 _LEAST_VECTOR_MV = 0.02  # mean over the QRS: a smaller one points nowhere
 
@@ -40,6 +42,11 @@ class LeadWaves:
     s_mv: Floats
     t_mv: Floats
 
+    @property
+    def nadir_mv(self) -> Floats:
+        """The lowest point of the QRS, be it a Q or an S."""
+        return np.minimum(self.q_mv, self.s_mv)
+
 
 def intervals(beat: MedianBeat, bounds: QrsBounds, waves: Waves) -> Intervals:
     """Return the intervals of the median beat; QTc by Bazett, QT/sqrt(RR), and by Fridericia, QT/cbrt(RR), RR in s."""
@@ -60,10 +67,14 @@ def lead_waves(beat_mv: Floats, bounds: QrsBounds, *, t_end: int | None, fs_hz: 
     """Return the waves of each lead of one beat, (leads, samples) in mV.
 
     Q is what goes down before the first upward wave, R the highest point (of an rSR' the R'), S what goes down after the first upward
-    wave. A QS complex has no R, and its depth is both its Q and its S. T is the point furthest from the level between ST segment and T end."""
+    wave. A QS complex has no R, and its depth is both its Q and its S: what rises after it to an elevated ST is no R. T is the point furthest
+    from the level between ST segment and T end."""
     level = level_at_onset(beat_mv, bounds, fs_hz=fs_hz)[:, None]
-    qrs = beat_mv[:, bounds.onset : bounds.j] - level
-    up = qrs >= _LEAST_WAVE_MV
+    qrs = without_spikes(beat_mv[:, bounds.onset : bounds.j] - level, fs_hz)
+    st_mv = np.maximum(st_elevation(beat_mv, fs_hz=fs_hz, onset=bounds.onset, j=bounds.j), 0.0)[:, None]
+    lowest = np.nan_to_num(qrs).argmin(axis=1)[:, None]
+    into_st = (np.arange(qrs.shape[1]) > lowest) & (qrs.min(axis=1, keepdims=True) <= -np.maximum(st_mv, _LEAST_WAVE_MV))
+    up = qrs >= _LEAST_WAVE_MV + np.where(into_st, st_mv, 0.0)
     later = np.maximum.accumulate(up, axis=1)
     has_r = later[:, -1:]
     q_mv = np.where(later, 0.0, qrs).min(axis=1)
@@ -72,6 +83,14 @@ def lead_waves(beat_mv: Floats, bounds: QrsBounds, *, t_end: int | None, fs_hz: 
     gap = ~np.isfinite(qrs).all(axis=1)
     q_mv, r_mv, s_mv = (np.where(gap, np.nan, np.where(np.abs(wave) < _LEAST_WAVE_MV, 0.0, wave)) for wave in (q_mv, r_mv, s_mv))
     return LeadWaves(q_mv, r_mv, s_mv, t_mv=_t_mv(beat_mv - level, bounds, t_end=t_end, fs_hz=fs_hz))
+
+
+def st_after_j(beat_mv: Floats, bounds: QrsBounds, *, fs_hz: float) -> Mapping[int, Floats]:
+    """Return ST at J and after it, by the ms after J: (leads,) in mV against the level before the QRS, NaN where that lead has no value there."""
+    return {
+        after_j_ms: np.round(st_elevation(beat_mv, fs_hz=fs_hz, onset=bounds.onset, j=bounds.j, after_j_ms=after_j_ms), _DIGITS)
+        for after_j_ms in (0, *ST_AFTER_J_MS)
+    }
 
 
 def _t_mv(above_mv: Floats, bounds: QrsBounds, *, t_end: int | None, fs_hz: float) -> Floats:

@@ -1,6 +1,7 @@
 """From the files of an upload to a verdict: decode, check, measure, judge. Whatever cannot be judged says so; nothing here raises for bad input."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,14 +14,15 @@ from services.runtime.archive import UploadedFile
 from services.triage import words
 from services.triage.beats import MedianBeat, median_beat
 from services.triage.decode import decode
-from services.triage.delineate import waves
+from services.triage.delineate import Waves, waves
 from services.triage.earlier import SURE_ENOUGH, Comparison, EarlierEcgs, compare
 from services.triage.electrodes import exchanged
-from services.triage.measure import ST_AFTER_J_MS, frontal_axis_deg, intervals, lead_waves, st_confidence
+from services.triage.measure import ST_AFTER_J_MS, Intervals, LeadWaves, frontal_axis_deg, intervals, lead_waves, st_after_j, st_confidence
 from services.triage.quality import LeadQuality, lead_quality, restored, without_exchanged, without_silent
 from services.triage.recording import STANDARD, Recording, Undecodable
+from services.triage.repolarisation import pr_segment, t_shape, terminal_distortion
 from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Measured, Rulebook, apply, shipped
-from services.triage.st import BASELINE, QrsBounds, concave_leads, inverted_t_leads, qrs_amplitudes, qrs_bounds, st_elevation
+from services.triage.st import BASELINE, QrsBounds, concave_leads, inverted_t_leads, qrs_bounds
 
 Floats = NDArray[np.float64]
 
@@ -29,12 +31,18 @@ _URGENCY = (Priority.GREEN, Priority.YELLOW, Priority.RED)
 
 @dataclass(frozen=True)
 class _Measurement:
-    """One median beat and what was measured on it; arrays are (leads,) in mV, in the order of `leads`."""
+    """One median beat and what was measured on it, once, for the rules and for what is shown; arrays are (leads,) in the order of `leads`.
+
+    `st_mv` is ST by the ms after J; `st_sure` how sure it is at J, NaN where it was not measured."""
 
     leads: tuple[str, ...]
     beat: MedianBeat
     bounds: QrsBounds
-    st_j_mv: Floats
+    waves: Waves
+    intervals: Intervals
+    of_leads: LeadWaves
+    st_mv: Mapping[int, Floats]
+    st_sure: Floats
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def read_recording(
     judgement = apply(book, _with_earlier(_for_the_rules(measured, age_y=age_y, sex=sex), compared))
     findings = judgement.findings
     priority = max((finding.priority for finding in findings), key=_URGENCY.index, default=Priority.GREEN)
-    all_st = all(np.isfinite(measured.st_j_mv[measured.leads.index(lead)]) for lead in STANDARD if lead in measured.leads)
+    all_st = all(np.isfinite(measured.st_mv[0][measured.leads.index(lead)]) for lead in STANDARD if lead in measured.leads)
     could_be_red = any(each.priority is Priority.RED for each in judgement.not_judged)
     seen = quality.enough and all_st and not could_be_red
     if not seen and priority is not Priority.RED:
@@ -122,7 +130,7 @@ def warm_up(rulebook: Rulebook | None = None) -> None:
     read_recording(Recording(STANDARD, samples, 500.0, None, None, (), "synthetic"), age_y=None, sex=None, rulebook=rulebook)
 
 
-def _measure(recording: Recording, quality: LeadQuality) -> _Measurement | QualityProblem:
+def _usable_beat(recording: Recording, quality: LeadQuality) -> tuple[tuple[str, ...], MedianBeat, QrsBounds] | QualityProblem:
     rows = [row for row, lead in enumerate(recording.leads) if lead in quality.usable]
     if not rows:
         return words.TOO_FEW_LEADS
@@ -132,45 +140,64 @@ def _measure(recording: Recording, quality: LeadQuality) -> _Measurement | Quali
     bounds = qrs_bounds(beat.beat_mv, r=beat.r, fs_hz=beat.fs_hz)
     if bounds is None:
         return words.NO_J_POINT
-    st_j_mv = np.round(st_elevation(beat.beat_mv, fs_hz=beat.fs_hz, onset=bounds.onset, j=bounds.j), 3)  # what is shown is what is judged
-    return _Measurement(leads=tuple(recording.leads[row] for row in rows), beat=beat, bounds=bounds, st_j_mv=st_j_mv)
+    return tuple(recording.leads[row] for row in rows), beat, bounds
 
 
 def _measure_what_is_what_it_says(recording: Recording, quality: LeadQuality) -> tuple[LeadQuality, _Measurement | QualityProblem]:
-    """Measure, then leave out the leads that show no heart or not the place that they name: only the beats tell."""
-    measured = _measure(recording, quality)
-    if isinstance(measured, QualityProblem):
-        return quality, measured
-    beat, bounds = measured.beat, measured.bounds
-    quality = without_silent(quality, measured.leads, beat.beats_mv[:, :, bounds.onset : bounds.j])
-    quality = without_exchanged(quality, exchanged(measured.leads, beat.beat_mv, onset=bounds.onset, j=bounds.j, fs_hz=beat.fs_hz))
-    rows = [row for row, lead in enumerate(measured.leads) if lead in quality.usable]
+    """Measure, leaving out the leads that show no heart or not the place that they name: only the beats tell which."""
+    usable = _usable_beat(recording, quality)
+    if isinstance(usable, QualityProblem):
+        return quality, usable
+    leads, beat, bounds = usable
+    quality = without_silent(quality, leads, beat.beats_mv[:, :, bounds.onset : bounds.j])
+    quality = without_exchanged(quality, exchanged(leads, beat.beat_mv, onset=bounds.onset, j=bounds.j, fs_hz=beat.fs_hz))
+    rows = [row for row, lead in enumerate(leads) if lead in quality.usable]
     if not rows:
         return quality, words.TOO_FEW_LEADS
-    beat = replace(beat, beat_mv=beat.beat_mv[rows], beats_mv=beat.beats_mv[:, rows])
-    return quality, replace(measured, leads=tuple(measured.leads[row] for row in rows), beat=beat, st_j_mv=measured.st_j_mv[rows])
+    return quality, _measured(tuple(leads[row] for row in rows), replace(beat, beat_mv=beat.beat_mv[rows], beats_mv=beat.beats_mv[:, rows]), bounds)
+
+
+def _measured(leads: tuple[str, ...], beat: MedianBeat, bounds: QrsBounds) -> _Measurement:
+    found = waves(beat, bounds)
+    of_leads = lead_waves(beat.beat_mv, bounds, t_end=found.t.end if found.t else None, fs_hz=beat.fs_hz)
+    st_mv = st_after_j(beat.beat_mv, bounds, fs_hz=beat.fs_hz)
+    sure = np.where(np.isfinite(st_mv[0]), st_confidence(beat, bounds), np.nan)
+    return _Measurement(leads, beat, bounds, found, intervals(beat, bounds, found), of_leads, st_mv, sure)
 
 
 def _for_the_rules(measured: _Measurement, *, age_y: int | None, sex: Sex | None) -> Measured:
-    beat, bounds = measured.beat, measured.bounds
-    r_mv, s_mv = qrs_amplitudes(beat.beat_mv, bounds, fs_hz=beat.fs_hz)
+    beat, bounds, of_leads = measured.beat, measured.bounds, measured.of_leads
+    t_wave = t_shape(beat, bounds, measured.waves)
 
     def by_lead(values: Floats) -> dict[str, float]:
-        return {lead: float(value) for lead, value in zip(measured.leads, values, strict=True) if np.isfinite(value)}
+        return {lead: value for lead, value in zip(measured.leads, values.tolist(), strict=True) if math.isfinite(value)}
 
     def those(mask: NDArray[np.bool_]) -> frozenset[str]:
         return frozenset(lead for lead, is_so in zip(measured.leads, mask, strict=True) if is_so)
 
     return Measured(
-        st_j_mv=by_lead(measured.st_j_mv),
-        st_j60_mv=by_lead(st_elevation(beat.beat_mv, fs_hz=beat.fs_hz, onset=bounds.onset, j=bounds.j, after_j_ms=60)),
-        r_mv=by_lead(r_mv),
-        s_mv=by_lead(s_mv),
+        st_j_mv=by_lead(measured.st_mv[0]),
+        st_j60_mv=by_lead(measured.st_mv[60]),
+        r_mv=by_lead(of_leads.r_mv),
+        s_mv=by_lead(of_leads.s_mv),
+        nadir_mv=by_lead(of_leads.nadir_mv),
         qrs_ms=_qrs_ms(measured),
         age_y=age_y,
         sex=sex,
         concave=those(concave_leads(beat.beat_mv, bounds, fs_hz=beat.fs_hz)),
         t_inverted=those(inverted_t_leads(beat.beat_mv, bounds, fs_hz=beat.fs_hz)),
+        st_j80_mv=by_lead(measured.st_mv[80]),
+        q_mv=by_lead(of_leads.q_mv),
+        t_up_mv=by_lead(t_wave.up_mv),
+        t_down_mv=by_lead(t_wave.down_mv),
+        t_biphasic_mv=by_lead(t_wave.biphasic_mv),
+        t_area_mv_ms=by_lead(t_wave.area_mv_ms),
+        t_half_ms=by_lead(t_wave.half_ms),
+        t_symmetry=by_lead(t_wave.symmetry),
+        pr_segment_mv=by_lead(pr_segment(beat, bounds, measured.waves)),
+        terminal_distortion=those(terminal_distortion(beat.beat_mv, bounds, of_leads, fs_hz=beat.fs_hz)),
+        qt_ms=measured.intervals.qt_ms,
+        qtcb_ms=measured.intervals.qtcb_ms,
     )
 
 
@@ -178,8 +205,8 @@ def _compared(measured: _Measurement, earlier: EarlierEcgs | None) -> Comparison
     """Return with which of the patient's earlier ECGs this one is compared, in the leads whose ST is sure."""
     if earlier is None:
         return Comparison()
-    sure = np.isfinite(measured.st_j_mv) & (st_confidence(measured.beat, measured.bounds) >= SURE_ENOUGH)
-    st_j_mv = {lead: float(mv) for lead, mv, is_sure in zip(measured.leads, measured.st_j_mv, sure, strict=True) if is_sure}
+    sure = measured.st_sure >= SURE_ENOUGH
+    st_j_mv = {lead: float(mv) for lead, mv, is_sure in zip(measured.leads, measured.st_mv[0], sure, strict=True) if is_sure}
     return compare(earlier, st_j_mv=st_j_mv, qrs_ms=_qrs_ms(measured))
 
 
@@ -193,8 +220,7 @@ def _qrs_ms(measured: _Measurement) -> float:
 
 def _measurements(measured: _Measurement) -> Measurements:
     beat, bounds = measured.beat, measured.bounds
-    found = waves(beat, bounds)
-    times = intervals(beat, bounds, found)
+    found, times = measured.waves, measured.intervals
     axis_deg = frontal_axis_deg(measured.leads, beat.beat_mv, bounds, fs_hz=beat.fs_hz)
     return Measurements(
         heart_rate_bpm=round(float(60 / beat.rr_s.mean()), 1),
@@ -210,18 +236,15 @@ def _measurements(measured: _Measurement) -> Measurements:
         axis_deg=_rounded(axis_deg, 0),
         baseline=BASELINE,
         beats=len(beat.at),
-        leads=_lead_measurements(measured, t_end=found.t.end if found.t else None),
+        leads=_lead_measurements(measured),
     )
 
 
-def _lead_measurements(measured: _Measurement, *, t_end: int | None) -> tuple[LeadMeasurement, ...]:
-    beat, bounds = measured.beat, measured.bounds
-    of_leads = lead_waves(beat.beat_mv, bounds, t_end=t_end, fs_hz=beat.fs_hz)
-    columns = {"st_j_mv": measured.st_j_mv, "q_mv": of_leads.q_mv, "r_mv": of_leads.r_mv, "s_mv": of_leads.s_mv, "t_mv": of_leads.t_mv}
-    for after_j_ms in ST_AFTER_J_MS:
-        st_mv = st_elevation(beat.beat_mv, fs_hz=beat.fs_hz, onset=bounds.onset, j=bounds.j, after_j_ms=after_j_ms)
-        columns[f"st_j{after_j_ms}_mv"] = st_mv
-    columns["st_confidence"] = np.where(np.isfinite(measured.st_j_mv), st_confidence(beat, bounds), np.nan)
+def _lead_measurements(measured: _Measurement) -> tuple[LeadMeasurement, ...]:
+    of_leads, st_j_mv = measured.of_leads, measured.st_mv[0]
+    columns = {"st_j_mv": st_j_mv, "q_mv": of_leads.q_mv, "r_mv": of_leads.r_mv, "s_mv": of_leads.s_mv, "t_mv": of_leads.t_mv}
+    columns |= {f"st_j{after_j_ms}_mv": measured.st_mv[after_j_ms] for after_j_ms in ST_AFTER_J_MS}
+    columns["st_confidence"] = measured.st_sure
     return tuple(
         LeadMeasurement(lead=lead, **{name: _rounded(float(column[row]), 3) for name, column in columns.items()})
         for row, lead in enumerate(measured.leads)

@@ -11,6 +11,7 @@ Floats = NDArray[np.float64]
 BASELINE = "mean of 8 ms before QRS onset"
 _LEVEL_S = 0.008  # one sample is noise
 _SPIKE_S = 0.006  # a pacemaker's spike is shorter, every part of a QRS longer
+_SPIKE_SHARE, _SPIKE_MV = 0.5, 0.2
 _SMOOTH_S = 0.014
 _QUIET_S = 0.032  # the velocity must stay low this long: a notch within the QRS is shorter
 _SEEN_S = (0.30, 0.50)  # before and after R: further off lie other waves
@@ -41,6 +42,15 @@ def spatial_velocity(beat_mv: Floats, fs_hz: float) -> Floats:
     despiked = median_filter(whole, size=(1, 2 * round(_SPIKE_S * fs_hz) + 1), mode="nearest")
     slopes = np.gradient(uniform_filter1d(despiked, width, axis=1, mode="nearest"), axis=1) * fs_hz
     return np.asarray(np.sqrt((slopes**2).sum(axis=0)))
+
+
+def without_spikes(beat_mv: Floats, fs_hz: float) -> Floats:
+    """Return the beat with a pacemaker's spikes cut off: they would be taken for the highest or lowest point of a QRS.
+
+    A sample counts as a spike's where a median over 12 ms takes away more than half of it: it takes a tenth of a steep R."""
+    median = median_filter(beat_mv, size=(1, 2 * round(_SPIKE_S * fs_hz) + 1), mode="nearest")
+    cut = np.abs(beat_mv - median)
+    return np.where((cut > _SPIKE_SHARE * np.abs(beat_mv)) & (cut > _SPIKE_MV), median, beat_mv)
 
 
 def qrs_bounds(beat_mv: Floats, *, r: int, fs_hz: float) -> QrsBounds | None:
@@ -100,13 +110,6 @@ def st_elevation(beat_mv: Floats, *, fs_hz: float, onset: int, j: int, after_j_m
 def level_at_onset(beat_mv: Floats, bounds: QrsBounds, *, fs_hz: float) -> Floats:
     """Return each lead's level just before the QRS, (leads,) in mV: what its waves are measured against."""
     return np.asarray(beat_mv[:, bounds.onset - max(1, round(_LEVEL_S * fs_hz)) : bounds.onset].mean(axis=1))
-
-
-def qrs_amplitudes(beat_mv: Floats, bounds: QrsBounds, *, fs_hz: float) -> tuple[Floats, Floats]:
-    """Return each lead's highest and lowest point of the QRS against the level at its onset, (leads,) in mV."""
-    level = level_at_onset(beat_mv, bounds, fs_hz=fs_hz)[:, None]
-    qrs = beat_mv[:, bounds.onset : bounds.j] - level
-    return np.maximum(qrs.max(axis=1), 0.0), np.minimum(qrs.min(axis=1), 0.0)
 
 
 _T_FROM_S, _T_TO_S = 0.06, 0.34  # after J: where the T wave has its extreme

@@ -1,6 +1,7 @@
 """A checked rulebook applied to one recording's measurements. Pure: the same measurements give the same judgement."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from services.triage.rulebook.thresholds import Chosen, Resolved
 _URGENCY = (Priority.RED, Priority.YELLOW)
 _DIGITS = 3  # what is shown
 _MOST_CHARACTERS = 200  # of a finding's title
+_SOUGHT = re.compile(r'Key not found in map : "(\w+)"')
 
 Scope = dict[str, object]
 
@@ -175,19 +177,22 @@ def _value(expression: Expression, scope: Scope) -> object:
     """Return an expression's value. CEL does not raise: an error is a value of its own type, and its text would count as true."""
     found = expression.checked.eval(data={name: scope[name] for name in expression.asks if name in scope})
     if found.type() == cel.Type.ERROR:
-        raise _Unknown(_lacking(expression, scope) or (str(found.value()),))
+        raise _Unknown(_lacking(expression, scope, str(found.value())))
     return found.plain_value()
 
 
-def _lacking(expression: Expression, scope: Scope) -> tuple[str, ...]:
-    """Return what was not measured of what an expression names: the lead's own value where it names one, else every value that it could have used."""
+def _lacking(expression: Expression, scope: Scope, said: str) -> tuple[str, ...]:
+    """Return what was not measured of what an expression names: the lead's own value where it names one, else every value that it could have
+    used, else those of the lead that was looked for in vain; where none of this is so, what CEL said."""
     asked = sorted(expression.mentions.words & TYPES.keys())
     lacked = [name for name in asked if name not in scope]
     held = {name: value for name in asked if isinstance(value := scope.get(name), dict)}
     lacked += [f"{name} in {lead}" for name, lead in sorted(expression.mentions.of_a_lead) if name in held and lead not in held[name]]
     if not lacked:
         lacked = [f"{name} in {lead}" for name, by_lead in held.items() for lead in sorted(expression.mentions.leads - by_lead.keys())]
-    return tuple(lacked)
+    if not lacked and (sought := _SOUGHT.search(said)):
+        lacked = [f"{name} in {sought[1]}" for name, by_lead in held.items() if sought[1] not in by_lead]
+    return tuple(lacked) or (said,)
 
 
 def _numbers(chosen: Chosen | Mapping[str, Chosen]) -> object:

@@ -21,7 +21,7 @@ class Measured:
 
     st_j_mv: Mapping[str, float]  # against the level before the QRS
     r_mv: Mapping[str, float]
-    s_mv: Mapping[str, float]  # zero or negative
+    s_mv: Mapping[str, float]  # zero or negative: what goes down after an R, or a QS
     qrs_ms: float
     age_y: int | None
     sex: Sex | None
@@ -30,6 +30,20 @@ class Measured:
     st_j60_mv: Mapping[str, float] = field(default_factory=dict)  # 60 ms after J
     earlier_st_j_mv: Mapping[str, float] = field(default_factory=dict)  # in the patient's earlier ECG, of leads that can be compared
     earlier_minutes: float | None = None  # from the earlier ECG to this one
+    # What the rules for subtle ischaemia, pericarditis and hyperkalaemia ask for; services/triage/repolarisation.py says what each is.
+    nadir_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative: the lowest point of the QRS, be it Q or S
+    st_j80_mv: Mapping[str, float] = field(default_factory=dict)
+    q_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative
+    t_up_mv: Mapping[str, float] = field(default_factory=dict)
+    t_down_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative
+    t_biphasic_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative
+    t_area_mv_ms: Mapping[str, float] = field(default_factory=dict)
+    t_half_ms: Mapping[str, float] = field(default_factory=dict)
+    t_symmetry: Mapping[str, float] = field(default_factory=dict)
+    pr_segment_mv: Mapping[str, float] = field(default_factory=dict)
+    terminal_distortion: frozenset[str] = field(default_factory=frozenset)
+    qt_ms: float | None = None
+    qtcb_ms: float | None = None
 
 
 _CEL_TYPES = {

@@ -5,16 +5,29 @@ from services.triage.recording import STANDARD
 from services.triage.rulebook import Measured
 
 
-def measured(*, qrs_ms=90.0, age_y=60, sex=Sex.MALE, r_mv=None, s_mv=None, concave=(), t_inverted=(), **st_mv):
+def measured(*, qrs_ms=90.0, age_y=60, sex=Sex.MALE, r_mv=None, s_mv=None, nadir_mv=None, concave=(), t_inverted=(), **st_mv):
     return Measured(
         st_j_mv=dict.fromkeys(STANDARD, 0.0) | st_mv,
         r_mv=dict.fromkeys(STANDARD, 0.8) | (r_mv or {}),
         s_mv=dict.fromkeys(STANDARD, -0.3) | (s_mv or {}),
+        nadir_mv=dict.fromkeys(STANDARD, -0.3) | (nadir_mv or s_mv or {}),
         qrs_ms=qrs_ms,
         age_y=age_y,
         sex=sex,
         concave=frozenset(concave),
         t_inverted=frozenset(t_inverted),
+        st_j60_mv=dict.fromkeys(STANDARD, 0.0),
+        st_j80_mv=dict.fromkeys(STANDARD, 0.0),
+        q_mv=dict.fromkeys(STANDARD, 0.0),
+        t_up_mv=dict.fromkeys(STANDARD, 0.3),
+        t_down_mv=dict.fromkeys(STANDARD, 0.0),
+        t_biphasic_mv=dict.fromkeys(STANDARD, 0.0),
+        t_area_mv_ms=dict.fromkeys(STANDARD, 30.0),
+        t_half_ms=dict.fromkeys(STANDARD, 100.0),
+        t_symmetry=dict.fromkeys(STANDARD, 1.2),
+        pr_segment_mv=dict.fromkeys(STANDARD, 0.0),
+        qt_ms=400.0,
+        qtcb_ms=410.0,
     )
 
 
@@ -23,7 +36,7 @@ def without(whole, *leads):
     return Measured(
         **{
             name: {lead: mv for lead, mv in getattr(whole, name).items() if lead not in leads}
-            if name in ("st_j_mv", "r_mv", "s_mv")
+            if isinstance(getattr(whole, name), dict)
             else getattr(whole, name)
             for name in Measured.__dataclass_fields__
         }

@@ -139,3 +139,27 @@ def test_beats_too_near_the_ends_for_all_of_p_and_t_still_have_an_st():
     measured = read_recording(short, age_y=None, sex=None).measurements
     assert measured.beats == 2
     np.testing.assert_allclose([lead.st_j80_mv for lead in measured.leads], np.zeros(12), atol=0.03)
+
+
+def test_what_rises_from_a_qs_complex_to_an_elevated_st_is_no_r():
+    lead = one_lead(q_mv=0.0, r_mv=-1.2, s_mv=0.0) + 0.3 * np.clip((SECONDS - 0.06) / 0.02, 0, 1)
+    measured = lead_waves(lead[None], BOUNDS, t_end=None, fs_hz=FS_HZ)
+    assert measured.r_mv == 0
+    assert measured.s_mv == measured.q_mv == measured.nadir_mv == pytest.approx(-1.2, abs=0.05)
+
+
+def test_a_small_r_before_a_deep_s_stays_one_though_st_rises_higher():
+    lead = one_lead(q_mv=0.1, r_mv=-1.2, s_mv=0.0) + 0.3 * np.clip((SECONDS - 0.06) / 0.02, 0, 1)
+    measured = lead_waves(lead[None], BOUNDS, t_end=None, fs_hz=FS_HZ)
+    assert measured.r_mv == pytest.approx(0.1, abs=0.02)
+    assert measured.q_mv == 0
+    assert measured.s_mv == pytest.approx(-1.2, abs=0.05)
+
+
+def test_a_pacing_spike_is_no_wave_of_the_qrs_and_a_steep_r_is_not_cut():
+    paced = one_lead(q_mv=0.0, r_mv=0.0, s_mv=-0.8)
+    paced[BOUNDS.onset + 5 : BOUNDS.onset + 7] += 4.0
+    steep = one_lead(q_mv=-0.1, r_mv=3.0, s_mv=-0.5)
+    measured = lead_waves(np.stack([paced, steep]), BOUNDS, t_end=None, fs_hz=FS_HZ)
+    np.testing.assert_allclose(measured.r_mv, (0.0, 3.0), atol=0.03)
+    np.testing.assert_allclose(measured.nadir_mv, (-0.8, -0.5), atol=0.03)

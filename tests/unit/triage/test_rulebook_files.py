@@ -55,7 +55,7 @@ WIDE = "    when: qrs_ms >= wide_qrs_ms\n"
         (WIDE, "    when: \"qrs_ns >= wide_qrs_ms\"\n", "qrs_ns", "undeclared reference to 'qrs_ns'"),
         ("STEMI, {territory(group)}", "STEMI, {territory(lead)}", "lead)}", "undeclared reference to 'lead'"),
         ("STEMI, {territory(group)}", "STEMI, {territory(group)", "\"STEMI, ", "a brace is not closed"),
-        ("    unless: [wide_qrs, diffuse]", "    unless: [wide_qrs, diffus]", "diffus]", "diffus is not there: diffuse, hypertrophy, wide_qrs"),
+        ("    unless: [wide_qrs, diffuse]", "    unless: [wide_qrs, diffus]", "diffus]", "diffus is not there: diffuse, hypertrophy, "),
         ("    supersedes: [stemi_wide_qrs]", "    supersedes: [stemi_broad_qrs]", "stemi_broad_qrs", "stemi_broad_qrs is not there"),
         ("measured: qrs_ms, against: wide_qrs_ms", "measured: qrs_ms, against: qrs", "qrs}", "there is no threshold qrs"),
         ("  chest: \"[", "  concave: \"[", "concave: \"[", "concave already means something else"),
@@ -191,9 +191,9 @@ def test_the_list_names_every_rule():
 def test_a_rule_is_shown_with_all_that_it_rests_on():
     told = json.loads(run("show", "stemi", "--json").stdout)
     assert set(told["thresholds"]) == {
-        name for name in shipped().text.thresholds if name.startswith(("st_el", "sok", "corn", "hyper", "diff", "reci", "wide"))
+        name for name in shipped().text.thresholds if name.startswith(("st_el", "sok", "corn", "hypertrophy", "diff", "reci", "strain", "wide"))
     }
-    assert set(told["gates"]) == {"wide_qrs", "hypertrophy", "diffuse"}
+    assert set(told["gates"]) == {"wide_qrs", "hypertrophy", "strain", "diffuse"}
     assert {"elevated", "elevated_groups", "raised"} <= set(told["definitions"])
     printed = run("show", "stemi")
     assert printed.exit_code == 0

@@ -1,6 +1,7 @@
 """The shipped rules, row by row: thresholds, neighbours, what silences what, and what could not be judged."""
 
 import multiprocessing
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -130,8 +131,8 @@ def test_elevation_under_high_voltages_is_yellow_unless_it_is_great_in_proportio
 
 def test_a_lead_whose_qrs_has_a_gap_is_judged_all_the_same():
     known = measured(V1=0.8, V2=0.9, V3=0.9, **TALL)
-    gap = Measured(known.st_j_mv, {k: v for k, v in known.r_mv.items() if k != "V2"}, {k: v for k, v in known.s_mv.items() if k != "V2"}, 90, 60, M)
-    assert judge(gap)[0].priority is Priority.RED
+    r_mv, s_mv, nadir_mv = ({lead: mv for lead, mv in each.items() if lead != "V2"} for each in (known.r_mv, known.s_mv, known.nadir_mv))
+    assert judge(replace(known, r_mv=r_mv, s_mv=s_mv, nadir_mv=nadir_mv))[0].priority is Priority.RED
 
 
 @pytest.mark.parametrize(("sex", "blocked"), [(F, True), (M, False), (None, False)])
@@ -153,6 +154,8 @@ def test_slight_concave_elevation_everywhere_is_yellow():
     [
         ({}, [lead for lead in STANDARD if lead != "V5"]),  # one lead is not concave
         ({"aVL": -0.05}, STANDARD),  # a reciprocal change
+        ({"aVF": 0.10, "aVL": -0.03}, STANDARD),  # under elevated inferior leads any depression in aVL is one
+        ({"V6": 0.04}, STANDARD),  # the side of the chest takes no part
         ({"V3": 0.3}, STANDARD),  # too high
         ({"II": 0.0, "III": 0.0, "aVF": 0.0}, STANDARD),  # one artery can do this
     ],
@@ -198,15 +201,24 @@ def test_depression_over_the_front_asks_for_the_back_until_the_back_was_recorded
 
 
 def test_a_lead_that_was_not_measured_takes_no_part():
-    some = Measured(st_j_mv={"V3": 0.4, "V4": 0.3}, r_mv={"V3": 1, "V4": 1}, s_mv={"V3": -1, "V4": -1}, qrs_ms=90, age_y=60, sex=M)
+    deep = {"V3": -1, "V4": -1}
+    some = Measured(st_j_mv={"V3": 0.4, "V4": 0.3}, r_mv={"V3": 1, "V4": 1}, s_mv=deep, nadir_mv=deep, qrs_ms=90, age_y=60, sex=M)
     assert judge(some)[0].leads == ("V3", "V4")
 
 
 def test_silence_over_a_lead_that_was_not_measured_is_said_to_be_no_verdict():
     judgement = evaluate(without(measured(), "V2"))
     assert judgement.findings == ()
-    assert {each.name: each.lacked for each in judgement.not_judged} == {"stemi": ("V2",), "avr_pattern": ("V2",), "posterior_suspicion": ("V2",)}
+    of_v2 = {name for name, rule in shipped().text.rules.items() if "V2" in rule.needs}
+    assert {"stemi", "avr_pattern", "posterior_suspicion", "de_winter", "wellens", "smith_four"} <= of_v2
+    assert {each.name: each.lacked[0] for each in judgement.not_judged} == dict.fromkeys(of_v2, "V2")
     assert evaluate(measured()).not_judged == ()
+
+
+def test_a_lead_that_was_looked_for_in_vain_is_named_with_what_it_lacks():
+    known = measured()
+    gap = replace(known, t_half_ms={lead: ms for lead, ms in known.t_half_ms.items() if lead != "V6"}, t_up_mv=dict.fromkeys(STANDARD, 1.2))
+    assert ("peaked_t", ("t_half_ms in V6",)) in [(each.name, each.lacked) for each in evaluate(gap).not_judged]
 
 
 def test_a_gate_that_cannot_be_judged_silences_nothing_and_is_said():

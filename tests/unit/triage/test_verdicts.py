@@ -82,7 +82,7 @@ def test_no_normal_recording_is_red_and_few_are_anything_but_green(uploaded, man
     print(f"{len(normal)} normal recordings: {len(red)} red, {len(other)} yellow or not evaluable")
     assert len(normal) > 200
     assert red == []
-    assert len(other) <= 4
+    assert len(other) <= 12
 
 
 def without(recording: Recording, *leads: str) -> Recording:
