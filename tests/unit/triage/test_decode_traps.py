@@ -75,6 +75,11 @@ def section_at(scp: bytes, section: int) -> int:
     return next(index - 1 + 16 for number, _, index in pointers if number == section)
 
 
+def test_a_gain_is_read_with_all_the_decimals_that_a_writer_gives_it():
+    written, rounded = (decode(wfdb_files("500", gain)) for gain in ("987.654320987654", "987.65432"))
+    assert written.samples_mv == pytest.approx(rounded.samples_mv, rel=1e-6)
+
+
 @pytest.mark.parametrize("gain", ["1000000", "10", "1"])
 def test_amplitudes_that_are_off_by_powers_of_ten_are_no_quiet_ecg(uploaded, gain):
     header, signal = uploaded("challenge/A0001.hea")
