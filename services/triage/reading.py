@@ -13,11 +13,13 @@ from services.runtime.archive import UploadedFile
 from services.triage import words
 from services.triage.beats import MedianBeat, median_beat
 from services.triage.decode import decode
-from services.triage.delineate import waves
+from services.triage.delineate import Waves, waves
 from services.triage.electrodes import exchanged
 from services.triage.measure import ST_AFTER_J_MS, frontal_axis_deg, intervals, lead_waves, st_confidence
 from services.triage.quality import LeadQuality, lead_quality, restored, without_exchanged
 from services.triage.recording import STANDARD, Recording, Undecodable
+from services.triage.rhythm import Heard, Rhythm, heard, rhythm
+from services.triage.rhythm_told import as_shown, for_the_rules
 from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Measured, evaluate
 from services.triage.st import BASELINE, QrsBounds, concave_leads, inverted_t_leads, qrs_amplitudes, qrs_bounds, st_elevation
 
@@ -33,6 +35,7 @@ class _Measurement:
     leads: tuple[str, ...]
     beat: MedianBeat
     bounds: QrsBounds
+    waves: Waves
     st_j_mv: Floats
 
 
@@ -59,18 +62,20 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
     """Return the verdict on a decoded recording; the facts given win over the recording's own."""
     age_y = recording.age_y if age_y is None else age_y
     sex = recording.sex if sex is None else sex
-    quality, measured = _measure_what_is_what_it_says(*restored(recording, lead_quality(recording)))
-    problems = words.lead_problems(quality)
-    if isinstance(measured, QualityProblem):
-        return not_evaluable((*problems, measured), age_y=age_y, sex=sex, statements=recording.vendor_statements)
-    judgement = evaluate(_for_the_rules(measured, age_y=age_y, sex=sex))
+    quality, found, told = _seen(recording)
+    measured = None if isinstance(found, QualityProblem) else found
+    problems = words.lead_problems(quality) + ((found,) if isinstance(found, QualityProblem) else ())
+    if told is None and measured is None:
+        return not_evaluable(problems, age_y=age_y, sex=sex, statements=recording.vendor_statements)
+    judgement = evaluate(_for_the_rules(measured, told, age_y=age_y, sex=sex))
     findings = judgement.findings
     priority = max((finding.priority for finding in findings), key=_URGENCY.index, default=Priority.GREEN)
-    all_st = all(np.isfinite(measured.st_j_mv[measured.leads.index(lead)]) for lead in STANDARD if lead in measured.leads)
     could_be_red = any(each.priority is Priority.RED for each in judgement.not_judged)
-    seen = quality.enough and all_st and not could_be_red
+    seen = quality.enough and measured is not None and _all_st(measured) and not could_be_red
+    if told is not None and told.hidden_s is not None:
+        problems = (*problems, words.beats_hidden(told.hidden_s))
     if not seen and priority is not Priority.RED:
-        priority, problems = Priority.NOT_EVALUABLE, (*problems, words.TOO_FEW_LEADS)
+        priority, problems = Priority.NOT_EVALUABLE, problems if measured is None else (*problems, words.TOO_FEW_LEADS)
     elif not seen:
         problems = (*problems, words.PARTLY_JUDGED)
     return Reading(
@@ -80,7 +85,7 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
         findings=findings,
         not_judged=tuple(NotJudged(rule=each.name, lacked=each.lacked) for each in judgement.not_judged),
         quality=Quality(evaluable=priority is not Priority.NOT_EVALUABLE, problems=problems),
-        measurements=_measurements(measured),
+        measurements=_measurements(measured, told),
         vendor_statements=recording.vendor_statements,
         age_y=age_y,
         sex=sex,
@@ -89,7 +94,7 @@ def read_recording(recording: Recording, *, age_y: int | None, sex: Sex | None) 
 
 def measured_beats(recording: Recording) -> MeasuredBeats | None:
     """Return the bounds that ST is measured between, laid back on the beats of the recording; None where nothing could be measured."""
-    _, measured = _measure_what_is_what_it_says(*restored(recording, lead_quality(recording)))
+    _, measured, _ = _seen(recording)
     if isinstance(measured, QualityProblem):
         return None
     begins = measured.beat.at - measured.beat.r
@@ -105,23 +110,40 @@ def warm_up() -> None:
     read_recording(Recording(STANDARD, samples, 500.0, None, None, (), "synthetic"), age_y=None, sex=None)
 
 
-def _measure(recording: Recording, quality: LeadQuality) -> _Measurement | QualityProblem:
+def _seen(recording: Recording) -> tuple[LeadQuality, _Measurement | QualityProblem, Rhythm | None]:
+    """Return what each lead is worth, what was measured on the median beat or why nothing was, and the rhythm where one could be seen."""
+    recording, first = restored(recording, lead_quality(recording))
+    beats = heard(recording, first)
+    quality, measured = _measure_what_is_what_it_says(recording, first, beats)
+    told = rhythm(recording, first, beats, None if isinstance(measured, QualityProblem) else (measured.beat, measured.bounds, measured.waves))
+    if told is not None and (told.fibrillation or told.twisting or told.standstill) and not isinstance(measured, QualityProblem):
+        return quality, words.NO_BEATS, told  # a beat may be put together of anything; ST of it says nothing
+    return quality, measured, told
+
+
+def _all_st(measured: _Measurement) -> bool:
+    return all(np.isfinite(measured.st_j_mv[measured.leads.index(lead)]) for lead in STANDARD if lead in measured.leads)
+
+
+def _measure(recording: Recording, quality: LeadQuality, beats: Heard | None) -> _Measurement | QualityProblem:
     rows = [row for row, lead in enumerate(recording.leads) if lead in quality.usable]
     if not rows:
         return words.TOO_FEW_LEADS
-    beat = median_beat(recording.samples_mv[rows], recording.fs_hz)
+    beat = median_beat(recording.samples_mv[rows], recording.fs_hz, beats.found if beats is not None and beats.rows == rows else None)
     if beat is None:
         return words.NO_BEATS
     bounds = qrs_bounds(beat.beat_mv, r=beat.r, fs_hz=beat.fs_hz)
     if bounds is None:
         return words.NO_J_POINT
     st_j_mv = np.round(st_elevation(beat.beat_mv, fs_hz=beat.fs_hz, onset=bounds.onset, j=bounds.j), 3)  # what is shown is what is judged
-    return _Measurement(leads=tuple(recording.leads[row] for row in rows), beat=beat, bounds=bounds, st_j_mv=st_j_mv)
+    return _Measurement(tuple(recording.leads[row] for row in rows), beat, bounds, waves(beat, bounds), st_j_mv)
 
 
-def _measure_what_is_what_it_says(recording: Recording, quality: LeadQuality) -> tuple[LeadQuality, _Measurement | QualityProblem]:
+def _measure_what_is_what_it_says(
+    recording: Recording, quality: LeadQuality, beats: Heard | None
+) -> tuple[LeadQuality, _Measurement | QualityProblem]:
     """Measure, then leave out the leads that exchanged electrodes have spoilt: only the median beat tells."""
-    measured = _measure(recording, quality)
+    measured = _measure(recording, quality, beats)
     if isinstance(measured, QualityProblem):
         return quality, measured
     beat, bounds = measured.beat, measured.bounds
@@ -129,11 +151,16 @@ def _measure_what_is_what_it_says(recording: Recording, quality: LeadQuality) ->
     rows = [row for row, lead in enumerate(measured.leads) if lead in quality.usable]
     if not rows:
         return quality, words.TOO_FEW_LEADS
+    if len(rows) == len(measured.leads):
+        return quality, measured
     beat = replace(beat, beat_mv=beat.beat_mv[rows], beats_mv=beat.beats_mv[:, rows])
-    return quality, replace(measured, leads=tuple(measured.leads[row] for row in rows), beat=beat, st_j_mv=measured.st_j_mv[rows])
+    leads = tuple(measured.leads[row] for row in rows)
+    return quality, replace(measured, leads=leads, beat=beat, waves=waves(beat, bounds), st_j_mv=measured.st_j_mv[rows])
 
 
-def _for_the_rules(measured: _Measurement, *, age_y: int | None, sex: Sex | None) -> Measured:
+def _for_the_rules(measured: _Measurement | None, told: Rhythm | None, *, age_y: int | None, sex: Sex | None) -> Measured:
+    if measured is None:
+        return Measured(st_j_mv={}, r_mv={}, s_mv={}, qrs_ms=None, age_y=age_y, sex=sex, **for_the_rules(told))
     beat, bounds = measured.beat, measured.bounds
     r_mv, s_mv = qrs_amplitudes(beat.beat_mv, bounds, fs_hz=beat.fs_hz)
 
@@ -153,6 +180,8 @@ def _for_the_rules(measured: _Measurement, *, age_y: int | None, sex: Sex | None
         sex=sex,
         concave=those(concave_leads(beat.beat_mv, bounds, fs_hz=beat.fs_hz)),
         t_inverted=those(inverted_t_leads(beat.beat_mv, bounds, fs_hz=beat.fs_hz)),
+        qtcb_ms=_rounded(intervals(beat, bounds, measured.waves).qtcb_ms, 1),
+        **for_the_rules(told),
     )
 
 
@@ -160,9 +189,10 @@ def _qrs_ms(measured: _Measurement) -> float:
     return round((measured.bounds.j - measured.bounds.onset) / measured.beat.fs_hz * 1000, 1)
 
 
-def _measurements(measured: _Measurement) -> Measurements:
-    beat, bounds = measured.beat, measured.bounds
-    found = waves(beat, bounds)
+def _measurements(measured: _Measurement | None, told: Rhythm | None) -> Measurements:
+    if measured is None:
+        return Measurements(heart_rate_bpm=_rounded(told.bpm, 1) if told else None, rhythm=as_shown(told))
+    beat, bounds, found = measured.beat, measured.bounds, measured.waves
     times = intervals(beat, bounds, found)
     axis_deg = frontal_axis_deg(measured.leads, beat.beat_mv, bounds, fs_hz=beat.fs_hz)
     return Measurements(
@@ -180,6 +210,7 @@ def _measurements(measured: _Measurement) -> Measurements:
         baseline=BASELINE,
         beats=len(beat.at),
         leads=_lead_measurements(measured, t_end=found.t.end if found.t else None),
+        rhythm=as_shown(told),
     )
 
 
