@@ -72,8 +72,31 @@ class LeadMeasurement(Frozen):
     t_mv: float | None = Field(default=None, description="mV, the point of the T wave furthest from the level")
 
 
+class Rhythm(Frozen):
+    """Of all beats, from leads in which ST need not be measurable. None is not measured."""
+
+    beats: int = Field(description="found in the recording")
+    shortest_rr_ms: float | None = None
+    pause_s: float | None = Field(default=None, description="s, the longest time without a beat, before the first and after the last too")
+    irregularity: float | None = Field(default=None, description="median change from one RR interval to the next, over the median interval")
+    p_waves: bool | None = Field(default=None, description="the beats agree on a P wave before them")
+    atrial_fibrillation: bool | None = Field(default=None, description="irregular, no P waves: atrial fibrillation, or flutter conducted in turns")
+    paced: bool = Field(description="half of the beats or more follow a pacemaker's spike, and the median beat is of such")
+    ventricular_ectopics: int = Field(description="wide beats of another shape than most")
+    supraventricular_ectopics: int = Field(description="early beats of the shape of most")
+    r_on_t: bool | None = Field(default=None, description="a ventricular ectopic begins before T of the beat before it has ended")
+    wide_run_beats: int = Field(description="in the longest row of wide beats at 100 a minute or more; 0: there is none")
+    wide_run_bpm: float | None = None
+    wide_run_share: float | None = Field(default=None, description="of all beats")
+    polymorphic: bool = Field(description="fast broad beats of many shapes, or waves that turn")
+    fibrillation: bool = Field(description="waves of the ventricles without rest, in place of beats")
+    standstill: bool = Field(description="no QRS from start to end, although electrodes are on")
+    dissociated_atrial_bpm: float | None = Field(default=None, description="of P waves that a slow regular QRS does not follow; None: not so")
+    preexcited: bool = Field(description="a short PR and a QRS that begins slowly")
+
+
 class Measurements(Frozen):
-    """Of the median beat. None is not measured."""
+    """Of the median beat; `rhythm` of all beats. None is not measured."""
 
     heart_rate_bpm: float | None = None
     rr_ms: float | None = Field(default=None, description="ms, the median between neighbouring beats of the median's shape: what QTc is made with")
@@ -89,6 +112,7 @@ class Measurements(Frozen):
     baseline: str | None = Field(default=None, description="what ST is measured against", max_length=60)
     beats: int | None = Field(default=None, description="beats in the median beat")
     leads: tuple[LeadMeasurement, ...] = ()
+    rhythm: Rhythm | None = None
 
 
 class VendorMeasurements(Frozen):

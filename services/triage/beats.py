@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
+from scipy.signal import find_peaks
 from sleepecg.heartbeats import detect_heartbeats
 
 from services.triage.recording import Samples
@@ -25,6 +26,20 @@ _STILLEST = 0.5  # times the noise of most leads: one that stands still for a wh
 _STEEPEST = 40.0  # times a lead's noise: a pacing spike or a loose wire must not choose the direction
 _T_WAVE_SHARE = 0.25  # of the steepness of most beats: a peak that is flatter is a T wave
 _SAFE_FS_HZ = 100.0
+_NEAR_S, _BESIDE_S, _BESIDE_SHARE = 0.05, 0.11, 0.4  # from a peak; and of the greatest slope within the second
+_CLOSEST_S = 0.16  # of two beats; nearer peaks are of one QRS
+_FAR_S, _FAR_RR = 1.2, 1.6  # between neighbours: in s, and in usual RR intervals
+_STEEP_S = 0.02  # a stretch within which a QRS climbs; mains hum comes back to where it was
+_LEAST_QRS_MV, _LEAST_QRS_SHARE = 0.2, 0.15  # climbed within it in two leads, at least; and of what the steepest beats climb
+
+
+@dataclass(frozen=True)
+class Heartbeats:
+    """Where the heart beats. `filled_mv` is (leads, samples) with straight lines across gaps, `fused` (samples,) the leads as one; `peaks` are R."""
+
+    filled_mv: Floats
+    fused: Floats
+    peaks: Ints
 
 
 @dataclass(frozen=True)
@@ -44,12 +59,19 @@ class MedianBeat:
     beats_mv: Floats
 
 
-def median_beat(samples_mv: Samples, fs_hz: float) -> MedianBeat | None:
-    """Return the median beat of the usable leads, (leads, samples) in mV, NaN for gaps; None where no beat repeats itself."""
-    signal = samples_mv.astype(np.float64)
-    filled = _without_gaps(signal)
+def heartbeats(samples_mv: Samples, fs_hz: float) -> Heartbeats:
+    """Return the beats that the leads show together; `samples_mv` is (leads, samples) in mV, NaN for gaps."""
+    filled = _without_gaps(samples_mv.astype(np.float64))
     fused = _fused(filled, fs_hz)
-    peaks = _r_peaks(fused, fs_hz)
+    return Heartbeats(filled, fused, _with_missed(_without_wavelets(_r_peaks(fused, fs_hz), filled, fs_hz), fused, fs_hz))
+
+
+def median_beat(samples_mv: Samples, fs_hz: float, found: Heartbeats | None = None) -> MedianBeat | None:
+    """Return the median beat of the usable leads, (leads, samples) in mV, NaN for gaps; None where no beat repeats itself.
+
+    `found` are the beats of these very leads, where they are known already."""
+    found = heartbeats(samples_mv, fs_hz) if found is None else found
+    signal, filled, fused, peaks = samples_mv.astype(np.float64), found.filled_mv, found.fused, found.peaks
     before, after = round(BEFORE_R_S * fs_hz), round(AFTER_R_S * fs_hz)
     margin = round(_SHIFT_S * fs_hz)
     whole = np.flatnonzero((peaks >= before + margin) & (peaks + after + margin < fused.size))
@@ -107,8 +129,52 @@ def _r_peaks(fused: Floats, fs_hz: float) -> Ints:
     peaks = np.asarray(detect_heartbeats(fused, fs_hz), dtype=np.int64)
     if not peaks.size:
         return peaks
-    steepness = maximum_filter1d(np.abs(_slope(fused, fs_hz)), 2 * round(0.05 * fs_hz) + 1)[peaks]
+    slopes = np.abs(_slope(fused, fs_hz))
+    peaks = _on_the_qrs(peaks, slopes, fs_hz)
+    steepness = maximum_filter1d(slopes, 2 * round(_NEAR_S * fs_hz) + 1)[peaks]
     return np.asarray(peaks[steepness >= _T_WAVE_SHARE * np.percentile(steepness, 75)], dtype=np.int64)
+
+
+def _on_the_qrs(peaks: Ints, slopes: Floats, fs_hz: float) -> Ints:
+    """Return the peaks, those beside their QRS moved onto it: the search looks through a window of 150 ms, and may take its edge."""
+    reach, near = round(_BESIDE_S * fs_hz), round(_NEAR_S * fs_hz)
+    around = slopes[np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, slopes.size - 1)]
+    beside = around[:, reach - near : reach + near + 1].max(axis=1) < _BESIDE_SHARE * around.max(axis=1)
+    moved = np.unique(np.where(beside, peaks + around.argmax(axis=1) - reach, peaks))
+    return moved[np.diff(moved, prepend=moved[0] - slopes.size) >= _CLOSEST_S * fs_hz]
+
+
+def _with_missed(peaks: Ints, fused: Floats, fs_hz: float) -> Ints:
+    """Return the peaks with those between far neighbours that have the shape and half the height of the others: the search had lost its way."""
+    half = round(_QRS_S * fs_hz)
+    whole = peaks[(peaks >= half) & (peaks < fused.size - half)]
+    if whole.size < MIN_BEATS:
+        return peaks
+    far = np.flatnonzero(np.diff(peaks) > max(_FAR_S * fs_hz, _FAR_RR * float(np.median(np.diff(peaks)))))
+    if not far.size:
+        return peaks
+    slope = _slope(fused, fs_hz)
+    template = np.median(slope[whole[:, None] + np.arange(-half, half)], axis=0)
+    missed: list[int] = []
+    for first, last in zip(peaks[far] + 2 * half, peaks[far + 1] - 2 * half, strict=True):
+        windows = np.lib.stride_tricks.sliding_window_view(slope[first - half : last + half], 2 * half)
+        fits, sizes = windows @ template, np.linalg.norm(windows, axis=1)
+        alike = (fits >= _ALIKE * sizes * np.linalg.norm(template)) & (fits >= (template @ template) / 2)
+        tops, _ = find_peaks(np.where(alike, fits, 0.0), distance=2 * half)
+        missed += (first + tops).tolist()
+    return np.sort(np.concatenate([peaks, np.array(missed, dtype=np.int64)]))
+
+
+def _without_wavelets(peaks: Ints, filled: Floats, fs_hz: float) -> Ints:
+    """Return the peaks at which two leads climb as steeply as in a QRS: where the heart stands still, the search for peaks finds noise."""
+    if not peaks.size:
+        return peaks
+    step, climb = max(1, round(0.004 * fs_hz)), round(_STEEP_S * fs_hz)
+    at = np.clip(peaks[:, None] + np.arange(-round(0.08 * fs_hz), round(0.08 * fs_hz) - climb, step), 0, filled.shape[1] - 1 - climb)
+    climbed = np.abs(filled[:, at + climb] - filled[:, at]).max(axis=2)
+    second = np.sort(climbed, axis=0)[-min(2, len(climbed))]
+    steep: Ints = peaks[second >= max(_LEAST_QRS_MV, _LEAST_QRS_SHARE * float(np.percentile(second, 90)))]
+    return steep
 
 
 def _slope(fused: Floats, fs_hz: float) -> Floats:

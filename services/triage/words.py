@@ -95,6 +95,14 @@ def _noisy(kind: str, leads: tuple[str, ...]) -> QualityProblem:
     )
 
 
+def beats_hidden(seconds: float) -> QualityProblem:
+    """Return what to say where no beat was told from a disturbance for so long: the heart may have stood still."""
+    return QualityProblem(
+        code="beats_hidden",
+        text=f"For {seconds:.1f} s a disturbance hides whether the heart beats. Look at the patient first. Keep the patient still. {_RECORD_AGAIN}",
+    )
+
+
 NO_BEATS = QualityProblem(code="no_beats", text=f"No heart beat that repeats itself was found. Look at the patient first. {_RECORD_AGAIN}")
 NO_J_POINT = QualityProblem(code="no_j_point", text=f"The end of the QRS could not be found. Keep the patient still. {_RECORD_AGAIN}")
 TOO_FEW_LEADS = QualityProblem(

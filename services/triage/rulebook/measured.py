@@ -22,7 +22,7 @@ class Measured:
     st_j_mv: Mapping[str, float]  # against the level before the QRS
     r_mv: Mapping[str, float]
     s_mv: Mapping[str, float]  # zero or negative: what goes down after an R, or a QS
-    qrs_ms: float
+    qrs_ms: float | None
     age_y: int | None
     sex: Sex | None
     concave: frozenset[str] = field(default_factory=frozenset)  # leads whose ST segment sags below its chord to T
@@ -44,6 +44,20 @@ class Measured:
     terminal_distortion: frozenset[str] = field(default_factory=frozenset)
     qt_ms: float | None = None
     qtcb_ms: float | None = None
+    heart_rate_bpm: float | None = None  # of the ventricles
+    shortest_rr_ms: float | None = None
+    pause_s: float | None = None  # the longest time without a beat, before the first and after the last too
+    atrial_fibrillation: bool | None = None  # irregular, and no P waves
+    paced: bool | None = None
+    wide_beats: bool | None = None  # most beats are
+    wide_run_beats: float | None = None  # in the longest row of wide beats at 100 a minute or more; 0: there is none
+    wide_run_bpm: float | None = None
+    wide_run_share: float | None = None  # of all beats
+    polymorphic: bool | None = None  # fast broad beats of many shapes, or waves that turn
+    fibrillation: bool | None = None  # waves of the ventricles without rest
+    standstill: bool | None = None  # no QRS from start to end
+    dissociated: bool | None = None  # P waves and a slow regular QRS, each at a rate of its own
+    r_on_t: bool | None = None  # a ventricular ectopic before the end of T
 
 
 _CEL_TYPES = {

@@ -4,6 +4,24 @@ from contracts.vocabulary import Sex
 from services.triage.recording import STANDARD
 from services.triage.rulebook import Measured
 
+SINUS = {
+    "heart_rate_bpm": 70.0,
+    "shortest_rr_ms": 850.0,
+    "pause_s": 0.9,
+    "atrial_fibrillation": False,
+    "paced": False,
+    "wide_beats": False,
+    "wide_run_beats": 0.0,
+    "wide_run_bpm": 0.0,
+    "wide_run_share": 0.0,
+    "polymorphic": False,
+    "fibrillation": False,
+    "standstill": False,
+    "dissociated": False,
+    "qtcb_ms": 410.0,
+    "r_on_t": False,
+}
+
 
 def measured(*, qrs_ms=90.0, age_y=60, sex=Sex.MALE, r_mv=None, s_mv=None, nadir_mv=None, concave=(), t_inverted=(), **st_mv):
     return Measured(
@@ -27,7 +45,7 @@ def measured(*, qrs_ms=90.0, age_y=60, sex=Sex.MALE, r_mv=None, s_mv=None, nadir
         t_symmetry=dict.fromkeys(STANDARD, 1.2),
         pr_segment_mv=dict.fromkeys(STANDARD, 0.0),
         qt_ms=400.0,
-        qtcb_ms=410.0,
+        **SINUS,
     )
 
 

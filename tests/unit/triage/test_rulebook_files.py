@@ -55,13 +55,13 @@ WIDE = "    when: qrs_ms >= wide_qrs_ms\n"
         (WIDE, "    when: \"qrs_ns >= wide_qrs_ms\"\n", "qrs_ns", "undeclared reference to 'qrs_ns'"),
         ("STEMI, {territory(group)}", "STEMI, {territory(lead)}", "lead)}", "undeclared reference to 'lead'"),
         ("STEMI, {territory(group)}", "STEMI, {territory(group)", "\"STEMI, ", "a brace is not closed"),
-        ("    unless: [wide_qrs, diffuse]", "    unless: [wide_qrs, diffus]", "diffus]", "diffus is not there: diffuse, hypertrophy, "),
+        ("    unless: [wide_qrs, diffuse]", "    unless: [wide_qrs, diffus]", "diffus]", "diffus is not there: diffuse, "),
         ("    supersedes: [stemi_wide_qrs]", "    supersedes: [stemi_broad_qrs]", "stemi_broad_qrs", "stemi_broad_qrs is not there"),
         ("measured: qrs_ms, against: wide_qrs_ms", "measured: qrs_ms, against: qrs", "qrs}", "there is no threshold qrs"),
         ("  chest: \"[", "  concave: \"[", "concave: \"[", "concave already means something else"),
         ("{sex: F, value: 2.0}", "{sex: F, from_y: 40, value: 2.0}", "why: R in aVL plus S in V3\n    rows", "no row for a patient, sex F, 0 years"),
         ("{given: {qrs_ms: 120}, expect: fires}", "{given: {qrs_ns: 120}, expect: fires}", "qrs_ns: 120", "qrs_ns is not measured"),
-        ("{given: {qrs_ms: 120}, expect: fires}", "{given: {qrs_ms: broad}, expect: fires}", "broad", "qrs_ms: "),
+        ("{given: {qrs_ms: 120}, expect: fires}", "{given: {qrs_ms: broad}, expect: fires}", "broad}", "qrs_ms: "),
         ("{given: {qrs_ms: 120}, expect: fires}", "{given: {qrs_ms: 119}, expect: fires}", "{given: {qrs_ms: 119}", "qrs should be 'fires'"),
         ("    when: diffuse\n", "    when: diffuse\n    supersedes: [stemi]\n", "stemi]", "may not put the red stemi aside"),
     ],
@@ -191,7 +191,7 @@ def test_the_list_names_every_rule():
 def test_a_rule_is_shown_with_all_that_it_rests_on():
     told = json.loads(run("show", "stemi", "--json").stdout)
     assert set(told["thresholds"]) == {
-        name for name in shipped().text.thresholds if name.startswith(("st_el", "sok", "corn", "hypertrophy", "diff", "reci", "strain", "wide"))
+        name for name in shipped().text.thresholds if name.startswith(("st_el", "sok", "corn", "hypertrophy", "diff", "reci", "strain", "wide_qrs"))
     }
     assert set(told["gates"]) == {"wide_qrs", "hypertrophy", "strain", "diffuse"}
     assert {"elevated", "elevated_groups", "raised"} <= set(told["definitions"])

@@ -186,9 +186,16 @@ def test_too_short_a_recording_is_not_evaluable(uploaded, seconds):
     assert "too_short" in {problem.code for problem in reading.quality.problems}
 
 
-def test_a_heart_that_does_not_beat_is_not_evaluable():
+def test_a_line_that_shows_electrodes_and_no_heart_is_red_and_its_st_not_judged():
     chance = np.random.default_rng(2)
     line = Recording(STANDARD, (0.02 * chance.standard_normal((12, 5000))).astype(np.float32), 500.0, 60, None, (), "made up")
     reading = read_recording(line, age_y=None, sex=None)
+    assert (reading.priority, [finding.rule for finding in reading.findings]) == (Priority.RED, ["asystole"])
+    assert {"no_beats", "partly_judged"} <= {problem.code for problem in reading.quality.problems}
+
+
+def test_noise_that_hides_whether_a_heart_beats_is_not_evaluable():
+    chance = np.random.default_rng(2)
+    line = Recording(STANDARD, (0.4 * chance.standard_normal((12, 5000))).astype(np.float32), 500.0, 60, None, (), "made up")
+    reading = read_recording(line, age_y=None, sex=None)
     assert reading.priority is Priority.NOT_EVALUABLE
-    assert "no_beats" in {problem.code for problem in reading.quality.problems}
