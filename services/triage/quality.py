@@ -24,7 +24,7 @@ UNMEASURABLE_NOISE_MV = 0.08  # ST at J was off by 0.05 mV in one of ten normal 
 DRIFTING_MV_S = 0.3
 UNMEASURABLE_DRIFT_MV_S = 1.5  # likewise
 SILENT_MV = 0.02  # root mean square of what repeats in a chest lead's QRS; a heart shows 0.04 at least in any
-FEEBLE_MV = 0.4  # peak to peak of the QRS in the tallest lead; hearts with low voltages show 0.8 at least
+FEEBLE_MV = 0.5  # peak to peak of the QRS in the tallest lead; hearts with low voltages show 0.8 at least
 LEADS_NEEDED = len(INDEPENDENT)
 
 _LAG_S = 0.010  # half a period of 50 Hz: the fourth difference is greatest there, and next to nothing for P and T waves

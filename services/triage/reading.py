@@ -15,7 +15,7 @@ from services.triage.decode import decode
 from services.triage.earlier import SURE_ENOUGH, Comparison, EarlierEcgs, compare
 from services.triage.heart import MeasuredBeat, heart
 from services.triage.recording import STANDARD, Recording, Undecodable
-from services.triage.rulebook import RULEBOOK, RULEBOOK_VERSION, Rulebook, apply, shipped
+from services.triage.rulebook import Rulebook, apply, shipped
 from services.triage.told import as_shown, for_the_rules
 
 Floats = NDArray[np.float64]
@@ -128,9 +128,10 @@ def not_evaluable(
     rulebook: Rulebook | None = None,
 ) -> Reading:
     """Return the verdict that nothing could be judged, with the reasons, and with what the cart said where a recording was decoded."""
+    book = shipped() if rulebook is None else rulebook
     return Reading(
-        rulebook=RULEBOOK if rulebook is None else rulebook.id,
-        rulebook_version=RULEBOOK_VERSION if rulebook is None else rulebook.version,
+        rulebook=book.id,
+        rulebook_version=book.version,
         priority=Priority.NOT_EVALUABLE,
         quality=Quality(evaluable=False, problems=problems),
         vendor_statements=recording.vendor_statements if recording else (),

@@ -150,11 +150,18 @@ def test_an_inferior_infarction_is_red_though_a_lead_is_not_what_i_and_ii_make_i
     assert [problem.leads for problem in reading.quality.problems if problem.code == "goldberger"] == [(lead,)]
 
 
-@pytest.mark.parametrize("gain", [0.05, 0.1, 0.25])
+@pytest.mark.parametrize("gain", [0.05, 0.1, 0.25, 0.35])
 def test_an_infarction_written_far_too_small_is_not_called_green(uploaded, gain):
     recording = decode(uploaded("vendor/philips-1.03/129DYNRG.XML"))
     reading = read_recording(replace(recording, samples_mv=gain * recording.samples_mv), age_y=None, sex=None)
+    assert reading.priority in (Priority.RED, Priority.NOT_EVALUABLE)  # the smallest look like a heart that stands still
+
+
+def test_a_recording_written_too_small_says_what_to_check(uploaded):
+    recording = decode(uploaded("ludb/56.hea"))
+    reading = read_recording(replace(recording, samples_mv=0.3 * recording.samples_mv), age_y=None, sex=None)
     assert reading.priority is Priority.NOT_EVALUABLE
+    assert [problem.text for problem in reading.quality.problems if problem.code == "feeble" and "10 mm/mV" in problem.text]
 
 
 def test_no_recording_is_said_to_show_no_heart_or_to_contradict_itself(uploaded, manifest):
