@@ -33,8 +33,8 @@ lint: $(READY) ## form, types, import rules
 bench: $(READY) ## figures beside their bounds
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-eval: $(READY) ## how near P, QRS and T are to where people marked them by hand
-	@$(BIN)/python -m tests.eval.boundaries $(ARGS)
+eval: $(READY) ## how good the reading is: bounds, sensitivity, false reds, known truths (ARGS=--quick: two minutes)
+	@$(BIN)/python -m tests.eval $(ARGS)
 
 faults: $(READY) ## Kafka, Valkey, the blobs, notify and triage away for two minutes each, under load
 	@GREENCHANNEL_OUTAGE_S=120 $(BIN)/pytest tests/e2e/test_outages.py $(ARGS)

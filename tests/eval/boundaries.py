@@ -1,30 +1,35 @@
-"""Beats and bounds against what people marked by hand in LUDB, lead by lead: `python -m tests.eval.boundaries` prints the table.
+"""Beats and bounds against what people marked by hand in LUDB, lead by lead.
 
 The marks run from about 1 s to 8 or 9 s: only what lies between the first and the last marked beat is scored."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from wfdb.io.annotation import rdann
 
 from services.runtime.archive import UploadedFile
 from services.triage.beats import MedianBeat, median_beat
 from services.triage.decode import decode
 from services.triage.delineate import waves
-from services.triage.recording import STANDARD
+from services.triage.recording import STANDARD, Recording
 from services.triage.st import qrs_bounds
 from tests.conftest import RECORDINGS
+from tests.eval import neurokit
+from tests.eval.figures import Aim, Figure, Number, Share
+from tests.eval.listed import Listed
+from tests.eval.verdicts import Mistake
 
 Floats = NDArray[np.float64]
 
 HALVES = ("odd", "held")  # constants may be tuned on the records whose number is odd, and on no other
 BOUNDS = ("P onset", "P end", "QRS onset", "J", "T end")
-_AIMS = {"QRS onset": "mean 4, SD 9", "J": "mean 3, SD 7", "T end": "SD 25"}
+PART = "bounds and beats, LUDB"
+_MEAN_AIMS_MS, _SD_AIMS_MS = {"QRS onset": 4.0, "J": 3.0}, {"QRS onset": 9.0, "J": 7.0, "T end": 25.0}
+_FOUND_AIM = 0.995
+_FAR_OFF_MS = {"QRS onset": 27.0, "J": 21.0, "T end": 75.0}  # three times the SD that is aimed at: worth a look
 _SAME_BEAT_S, _P_S, _T_S = (-0.10, 0.10), (-0.40, -0.04), (0.08, 0.65)  # from R, where the peak of the mark lies
 _R_WITHIN_S = 0.15  # as the AAMI's EC57 counts a beat as found
 _LEADS_NEEDED = {"p": 6, "N": 8, "t": 6}  # that must have a mark, for their median to stand for the whole heart
@@ -38,6 +43,15 @@ class Marked:
     onset: Floats
     peak: Floats
     end: Floats
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a pipeline found in a recording, samples of it: `peaks` are all R, `at` those of the beats with bounds; each bound is (beats,)."""
+
+    peaks: NDArray[np.int64]
+    at: NDArray[np.int64]
+    bounds: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -75,29 +89,44 @@ class CountFigure:
 
     what: str
     half: str
+    found: int
     marked: int
-    sensitivity: float
-    ppv: float
+    told: int
+
+    @property
+    def sensitivity(self) -> float:
+        return self.found / self.marked
+
+    @property
+    def ppv(self) -> float:
+        return self.found / self.told
 
 
 def judged(folder: Path) -> list[Judged]:
-    """Hold every record of the folder against its marks."""
-    return [_judged(path) for path in sorted(folder.glob("*.hea"), key=lambda path: int(path.stem))]
+    """Hold what we find in every record of the folder against its marks."""
+    return [judged_record(path, ours) for path in records(folder)]
 
 
-def bound_figures(records: list[Judged]) -> list[BoundFigure]:
+def records(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.hea"), key=lambda path: int(path.stem))
+
+
+def bound_figures(records: Sequence[Judged]) -> list[BoundFigure]:
     rows = []
     for bound in BOUNDS:
         for half in HALVES:
             errors = np.array([each.errors_ms[bound] for each in records if each.half == half and bound in each.errors_ms])
-            rows.append(BoundFigure(bound, half, errors.size, float(errors.mean()), float(errors.std()), float(np.median(np.abs(errors)))))
+            if errors.size:
+                rows.append(BoundFigure(bound, half, errors.size, float(errors.mean()), float(errors.std()), float(np.median(np.abs(errors)))))
     return rows
 
 
-def count_figures(records: list[Judged]) -> list[CountFigure]:
+def count_figures(records: Sequence[Judged]) -> list[CountFigure]:
     rows = []
     for half in HALVES:
         mine = [each for each in records if each.half == half]
+        if not mine:
+            continue
         rows.append(_counted("R peaks", half, *(sum(getattr(each, of) for each in mine) for of in ("found", "missed", "too_many"))))
         p = [(each.p_marked, each.p_found) for each in mine if each.p_marked is not None]
         rows.append(_counted("records with P", half, p.count((True, True)), p.count((True, False)), p.count((False, True))))
@@ -105,25 +134,26 @@ def count_figures(records: list[Judged]) -> list[CountFigure]:
 
 
 def _counted(what: str, half: str, found: int, missed: int, too_many: int) -> CountFigure:
-    return CountFigure(what, half, found + missed, found / (found + missed), found / (found + too_many))
+    return CountFigure(what, half, found, found + missed, found + too_many)
 
 
-def _judged(path: Path) -> Judged:
+def judged_record(path: Path, pipeline: Callable[[Recording], Found | None]) -> Judged:
+    """Hold what a pipeline finds in one record against its marks."""
     recording = decode([UploadedFile(part.name, part.read_bytes()) for part in (path, path.with_suffix(".dat"))])
     fs_hz = recording.fs_hz
     p, qrs, t = _marked(path, fs_hz)
-    beat = median_beat(recording.samples_mv, fs_hz)
-    if beat is None:
+    ours = pipeline(recording)
+    if ours is None:
         return Judged(path.stem, 0, qrs.peak.size, 0, {}, p_marked=None, p_found=False)
     within = _R_WITHIN_S * fs_hz
-    peaks = beat.peaks[(beat.peaks >= qrs.peak[0] - within) & (beat.peaks <= qrs.peak[-1] + within)]
+    peaks = ours.peaks[(ours.peaks >= qrs.peak[0] - within) & (ours.peaks <= qrs.peak[-1] + within)]
     same = np.abs(qrs.peak[:, None] - peaks) <= within
     found = int(min(same.any(axis=1).sum(), same.any(axis=0).sum()))  # two peaks on one beat are one found and one too many
-    scored = beat.at[np.isfinite(_beside(qrs, beat.at, *_SAME_BEAT_S, fs_hz).peak)]
+    is_scored = np.isfinite(_beside(qrs, ours.at, *_SAME_BEAT_S, fs_hz).peak)
+    scored = ours.at[is_scored]
     p, qrs, t = _beside(p, scored, *_P_S, fs_hz), _beside(qrs, scored, *_SAME_BEAT_S, fs_hz), _beside(t, scored, *_T_S, fs_hz)
-    ours = _bounds(beat)
     marks = dict(zip(BOUNDS, (p.onset, p.end, qrs.onset, qrs.end, t.end), strict=True))
-    errors = {bound: scored - beat.r + ours[bound] - marks[bound] for bound in ours}
+    errors = {bound: at[is_scored] - marks[bound] for bound, at in ours.bounds.items()}
     return Judged(
         path.stem,
         found,
@@ -131,8 +161,24 @@ def _judged(path: Path) -> Judged:
         peaks.size - found,
         {bound: float(np.nanmedian(each)) * 1000 / fs_hz for bound, each in errors.items() if np.isfinite(each).any()},
         p_marked=bool(np.isfinite(p.peak).mean() > 0.5) if scored.size else None,
-        p_found="P onset" in ours,
+        p_found="P onset" in ours.bounds,
     )
+
+
+def ours(recording: Recording) -> Found | None:
+    """Return what we find: the bounds of the median beat, laid back on its beats."""
+    beat = median_beat(recording.samples_mv, recording.fs_hz)
+    if beat is None:
+        return None
+    return Found(beat.peaks, beat.at, {bound: (beat.at - beat.r + at).astype(np.float64) for bound, at in _bounds(beat).items()})
+
+
+def theirs(recording: Recording) -> Found | None:
+    """Return what the pipeline beside ours finds, beat by beat."""
+    found = neurokit.delineated(recording)
+    if found is None:
+        return None
+    return Found(found.peaks, found.peaks, {bound: at for bound, at in found.bounds.items() if np.isfinite(at).mean() > 0.5})
 
 
 def _bounds(beat: MedianBeat) -> dict[str, int]:
@@ -178,24 +224,63 @@ def _beside(marked: Marked, at: NDArray[np.int64], from_s: float, to_s: float, f
     return Marked(*(np.where(none, np.nan, each[nearest]) for each in (marked.onset, marked.peak, marked.end)))
 
 
-def tables(records: list[Judged]) -> Iterator[Table]:
-    """Yield the figures as tables to print."""
-    bounds = Table("bound", "half", "records", "mean, ms", "SD, ms", "median off, ms", "aim", title="LUDB: bounds of the median beat")
-    for row in bound_figures(records):
-        numbers = (f"{row.mean_ms:+.1f}", f"{row.sd_ms:.1f}", f"{row.median_abs_ms:.1f}")
-        bounds.add_row(row.bound, row.half, str(row.records), *numbers, _AIMS.get(row.bound, ""))
-    yield bounds
-    counts = Table("what", "half", "marked", "sensitivity", "PPV", title="LUDB: found of what is marked")
-    for count in count_figures(records):
-        counts.add_row(count.what, count.half, str(count.marked), f"{count.sensitivity:.4f}", f"{count.ppv:.4f}")
-    yield counts
+@dataclass(frozen=True)
+class Compared:
+    """One record as we and as the other pipeline read it; None where it was not asked."""
+
+    file: str
+    ours: Judged
+    theirs: Judged | None
 
 
-def main() -> None:
-    console = Console()
-    for table in tables(judged(RECORDINGS / "ludb")):
-        console.print(table)
+def compared(asked: list[tuple[str, bool]]) -> list[Compared]:
+    """Judge records, each the path of its header below the recordings; the flag says whether the other pipeline is asked too."""
+    return [_compared(file, by_theirs=by_theirs) for file, by_theirs in asked]
 
 
-if __name__ == "__main__":
-    main()
+def _compared(file: str, *, by_theirs: bool) -> Compared:
+    path = RECORDINGS / file
+    return Compared(file, judged_record(path, ours), judged_record(path, theirs) if by_theirs else None)
+
+
+def plan(*, quick: bool) -> list[list[tuple[str, bool]]]:
+    every = 9 if quick else 1  # odd: both halves
+    return [[(f"ludb/{path.name}", place % every == 0)] for place, path in enumerate(records(RECORDINGS / "ludb"))]
+
+
+def figures(found: Sequence[Compared]) -> Iterator[Figure]:
+    """Yield beats, then the mean and SD of each bound's error, of the held half first."""
+    mine, others = [each.ours for each in found], [each.theirs for each in found if each.theirs is not None]
+    shares_beside = {(each.what, each.half, name): share for each in count_figures(others) for name, share in _shares(each).items()}
+    for counted in sorted(count_figures(mine), key=lambda each: each.half != HALVES[1]):
+        for name, share in _shares(counted).items():
+            beside = shares_beside.get((counted.what, counted.half, name))
+            yield Figure(PART, f"{counted.what}: {name}", counted.half, share, beside, Aim(_FOUND_AIM) if counted.what == "R peaks" else None)
+    numbers_beside = {(each.bound, each.half, of): _number(each, of) for each in bound_figures(others) for of in ("mean_ms", "sd_ms")}
+    for bound in sorted(bound_figures(mine), key=lambda each: each.half != HALVES[1]):
+        mean, sd = _MEAN_AIMS_MS.get(bound.bound), _SD_AIMS_MS.get(bound.bound)
+        aims = {"mean_ms": None if mean is None else Aim(-mean, mean), "sd_ms": None if sd is None else Aim(at_most=sd)}
+        for of, aim in aims.items():
+            what = f"{bound.bound}: {'mean' if of == 'mean_ms' else 'SD'} of the error"
+            yield Figure(PART, what, bound.half, _number(bound, of), numbers_beside.get((bound.bound, bound.half, of)), aim)
+
+
+def _number(bound: BoundFigure, of: str) -> Number:
+    return Number(getattr(bound, of), "ms", bound.records, is_sd=of == "sd_ms")
+
+
+def _shares(counted: CountFigure) -> dict[str, Share]:
+    """Return what there is to take a share of."""
+    return {name: Share(counted.found, of) for name, of in (("sensitivity", counted.marked), ("PPV", counted.told)) if of}
+
+
+def mistakes(found: Sequence[Compared]) -> list[Mistake]:
+    """Return the records with beats missed or too many, and those with a bound far off."""
+    told = []
+    for each in found:
+        far = {bound: each.ours.errors_ms[bound] for bound, most in _FAR_OFF_MS.items() if abs(each.ours.errors_ms.get(bound, 0.0)) > most}
+        said = [f"{each.ours.missed} beats missed"] * bool(each.ours.missed) + [f"{each.ours.too_many} too many"] * bool(each.ours.too_many)
+        said += [f"{bound} {off_ms:+.0f} ms" for bound, off_ms in far.items()]
+        if said:
+            told.append(Mistake(PART, f"{each.ours.half}: as marked", ", ".join(said), Listed(each.file, "", "")))
+    return told
