@@ -3,18 +3,21 @@
 Each truth is a `Truth`; a further kind of them is a function that returns a list, named in `truths`."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Literal
 
 from contracts.assessments import Reading
 from contracts.vocabulary import Priority
+from services.triage.reading import read_recording
 from services.triage.recording import Recording
 from tests.eval import neurokit
 from tests.eval.figures import Aim, Figure, Share
-from tests.eval.listed import HELD, Listed, half_of, normals, read_file
+from tests.eval.listed import BBB, HELD, Listed, half_of, manifest, normals, read_file
 from tests.eval.verdicts import Made, Mistake, Verdict, read_made, verdict_of
+from tests.unit.triage import made_rhythms
 
 PART = "known truths"
 Wanted = Literal["red anterior", "red inferior", "red", "not red", "not evaluable", "reversed and not red"]
@@ -31,7 +34,8 @@ _CARTS: dict[str, Wanted] = {
 }
 _SAME = tuple(f"vendor/one-recording/Example.{ending}" for ending in ("scp", "dcm", "xml"))
 _ARMS = {"II": "III", "III": "II", "aVR": "aVL", "aVL": "aVR"}
-_QUICK_SWAPPED = 30
+_QUICK_ALTERED = 30
+_WIDE_MS = 130.0  # of a recording whose beats make a ventricular tachycardia
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,37 @@ class ArmsSwapped:
 
 
 @dataclass(frozen=True)
+class MadeRhythm:
+    """A rhythm made of the beats of a recording."""
+
+    file: str
+    made: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.file}, {self.made}"
+
+    def recording(self) -> Recording:
+        return _MADE[self.made](read_file(self.file))
+
+
+_VT, _NOTHING, _STOPS, _PAUSE, _SHORT = (
+    "ten seconds of VT at 180/min",
+    "asystole",
+    "three beats, then nothing",
+    "a pause of 3.2 s",
+    "a pause of 2.8 s",
+)
+_MADE: dict[str, Callable[[Recording], Recording]] = {
+    _VT: partial(made_rhythms.ventricular_tachycardia, bpm=180),
+    _NOTHING: made_rhythms.standstill,
+    _STOPS: made_rhythms.beats_then_nothing,
+    _PAUSE: partial(made_rhythms.pause, rr_s=3.2),
+    _SHORT: partial(made_rhythms.pause, rr_s=2.8),
+}
+
+
+@dataclass(frozen=True)
 class Truth:
     """`kind` is the line of the table that it counts in."""
 
@@ -84,7 +119,8 @@ class Held:
 
 
 def truths(*, quick: bool, half: str) -> list[Truth]:
-    return [*_cart_truths(), *_format_truths(), *_swapped_truths(normals(half)[: _QUICK_SWAPPED if quick else None], half)]
+    healthy = normals(half)[: _QUICK_ALTERED if quick else None]
+    return [*_cart_truths(), *_format_truths(), *_swapped_truths(healthy, half), *_rhythm_truths(healthy, half)]
 
 
 def _cart_truths() -> list[Truth]:
@@ -97,6 +133,20 @@ def _format_truths() -> list[Truth]:
 
 def _swapped_truths(healthy: Sequence[Listed], half: str) -> list[Truth]:
     return [Truth("normals, arms exchanged: said so, and not red", half, ArmsSwapped(each.file), "reversed and not red") for each in healthy]
+
+
+def _rhythm_truths(healthy: Sequence[Listed], half: str) -> list[Truth]:
+    wide = [each for each in manifest() if each.half == half and each.group == BBB and _qrs_ms(each.file) >= _WIDE_MS]
+    wanted: dict[str, Wanted] = {_VT: "red", _NOTHING: "red", _STOPS: "red", _PAUSE: "red", _SHORT: "not red"}
+    return [
+        Truth(f"{'wide beats' if made == _VT else 'normals'}, {made}: {what}", half, MadeRhythm(each.file, made), what)
+        for made, what in wanted.items()
+        for each in (wide if made == _VT else healthy)
+    ]
+
+
+def _qrs_ms(file: str) -> float:
+    return read_recording(read_file(file), age_y=None, sex=None).measurements.qrs_ms or 0.0
 
 
 def arms_swapped(recording: Recording) -> Recording:

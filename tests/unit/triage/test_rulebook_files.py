@@ -191,7 +191,9 @@ def test_the_list_names_every_rule():
 def test_a_rule_is_shown_with_all_that_it_rests_on():
     told = json.loads(run("show", "stemi", "--json").stdout)
     assert set(told["thresholds"]) == {
-        name for name in shipped().text.thresholds if name.startswith(("st_el", "sok", "corn", "hypertrophy", "diff", "reci", "strain", "wide_qrs"))
+        name
+        for name in shipped().text.thresholds
+        if name.startswith(("st_el", "st_t", "st_kept", "sok", "corn", "hypertrophy", "diff", "reci", "strain", "wide_qrs", "pericarditis_pr"))
     }
     assert set(told["gates"]) == {"wide_qrs", "hypertrophy", "strain", "diffuse"}
     assert {"elevated", "elevated_groups", "raised"} <= set(told["definitions"])
