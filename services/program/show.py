@@ -37,10 +37,9 @@ def reading(told: dict[str, Any]) -> None:
         out.print(f"  {title}  [dim]{plain(finding['rule'])} {plain(finding['version'])}; {plain(finding['source'])}[/]")
         for value in finding["values"]:
             lead = value["lead"] or ""
-            out.print(
-                f"    {lead:<4} {value['measured']:+.3f}  threshold {value['threshold']:+.3f}  [dim]{plain(value['name'])} {plain(value['why'])}[/]",
-                highlight=False,
-            )
+            form = "+.3f" if value["name"].endswith("_mv") else "g"  # only what goes up or down has a sign
+            measured, threshold = (format(value[name], form) for name in ("measured", "threshold"))
+            out.print(f"    {lead:<4} {measured}  threshold {threshold}  [dim]{plain(value['name'])} {plain(value['why'])}[/]", highlight=False)
     for problem in told["quality"]["problems"]:
         out.print(f"  {plain(problem['text'])}")
     for statement in told["vendor_statements"]:

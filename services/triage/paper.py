@@ -211,7 +211,7 @@ def _offending(reading: Reading) -> dict[str, Value | None]:
     """Return the leads that findings were made by, each with the first ST value that it was held against."""
     leads: dict[str, Value | None] = {}
     for finding in reading.findings:
-        values = {value.lead: value for value in finding.values if value.lead is not None and value.name.startswith("st_")}
+        values = {value.lead: value for value in finding.values if value.lead is not None and value.name.startswith("st_j")}
         for lead in (*finding.leads, *values):
             leads[lead] = leads.get(lead) or values.get(lead)
     return leads
