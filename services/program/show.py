@@ -42,8 +42,24 @@ def reading(told: dict[str, Any]) -> None:
             out.print(f"    {lead:<4} {measured}  threshold {threshold}  [dim]{plain(value['name'])} {plain(value['why'])}[/]", highlight=False)
     for problem in told["quality"]["problems"]:
         out.print(f"  {plain(problem['text'])}")
+    if told["not_judged"]:
+        out.print(f"  not judged: {plain(', '.join(each['rule'] for each in told['not_judged']))}")
+    out.print(f"  [dim]{plain(_measured(told))}[/]", highlight=False)
     for statement in told["vendor_statements"]:
         out.print(f"  [dim]the cart said: {plain(statement)}[/]")
+
+
+def _measured(told: dict[str, Any]) -> str:
+    measured = told["measurements"]
+    shown = {
+        "rate": ("heart_rate_bpm", "/min"),
+        "PR": ("pr_ms", "ms"),
+        "QRS": ("qrs_ms", "ms"),
+        "QTcB": ("qtcb_ms", "ms"),
+        "axis": ("axis_deg", "deg"),
+    }
+    parts = [f"{name} {measured[key]:.0f} {unit}" for name, (key, unit) in shown.items() if measured[key] is not None]
+    return ", ".join([*parts, f"rulebook {told['rulebook']} {told['rulebook_version']}"])
 
 
 def cases(found: Sequence[dict[str, Any]], now: datetime) -> None:

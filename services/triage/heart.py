@@ -59,6 +59,8 @@ def heart(recording: Recording) -> Heart:
     recording, first = restored(recording, lead_quality(recording))
     beats = heard(recording, first)
     quality, beat = _measured(recording, first, beats)
+    if quality.feeble:
+        return Heart(quality, beat, None)  # beats that repeat themselves are too small to be judged; they are no standstill
     if isinstance(beat, QualityProblem):
         return Heart(quality, beat, rhythm(recording, first, beats, None))
     told = rhythm(recording, first, beats, (beat.beat, beat.bounds, beat.waves))

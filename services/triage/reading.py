@@ -71,7 +71,11 @@ def read_recording(
     if seen.rhythm is not None and seen.rhythm.hidden_s is not None:
         problems = (*problems, words.beats_hidden(seen.rhythm.hidden_s))
     if not whole and priority is not Priority.RED:
-        priority, problems = Priority.NOT_EVALUABLE, problems if measured is None else (*problems, words.TOO_FEW_LEADS)
+        priority = Priority.NOT_EVALUABLE
+        if measured is not None and seen.quality.enough and measured.all_st:
+            problems = (*problems, words.not_ruled_out(tuple(each.name for each in judgement.not_judged if each.priority is Priority.RED)))
+        elif measured is not None:
+            problems = (*problems, words.TOO_FEW_LEADS)
     elif not whole:
         problems = (*problems, words.PARTLY_JUDGED)
     if priority is not Priority.NOT_EVALUABLE:  # else it is recorded again in any case

@@ -13,7 +13,7 @@ from services.triage.delineate import Waves
 from services.triage.pacing import paced
 from services.triage.quality import LeadQuality
 from services.triage.recording import Recording
-from services.triage.st import QrsBounds, spatial_velocity
+from services.triage.st import QrsBounds, spatial_velocity, without_spikes
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -35,6 +35,7 @@ _ESCAPE_BPM = 60.0  # faster, and the ventricles are not left to themselves
 _QUIET_FROM_S, _QUIET_TO_S = 0.45, 0.12  # after R and before the next: what lies between is at rest unless a beat was overlooked
 _NEAR_R_S = 0.08
 _LEAST_RISE_MV, _LEAST_RISE_SHARE = 0.15, 0.25  # at a beat; and of what the steepest beats rise
+_PAUSE_S = 3.0  # what the rule asks for: a shorter recording, or what is left of one beside its gaps, cannot show it
 _LONG_S = 2.5  # a shorter stretch is no pause, whatever it hides
 _OVERLOOKED_SHARE = 0.3  # of the rise of the beats
 _DELTA_S, _DELTA_SHARE = 0.032, (0.04, 0.3)  # the first stretch of the QRS, and its velocity over the greatest: a delta wave is slow, but moves
@@ -94,7 +95,10 @@ def heard(recording: Recording, quality: LeadQuality) -> Heard | None:
     if len(rows) < _LEAST_LEADS:
         return None
     found = heartbeats(recording.samples_mv[rows], recording.fs_hz)
-    seen = coarse(tuple(recording.leads[row] for row in rows), found.filled_mv, recording.fs_hz)
+    leads, shown_mv = tuple(recording.leads[row] for row in rows), found.filled_mv
+    if paced(shown_mv, found.peaks, recording.fs_hz).any():
+        shown_mv = without_spikes(shown_mv, recording.fs_hz)  # a spike that the heart does not answer is no beat
+    seen = coarse(leads, shown_mv, recording.fs_hz)
     rises = rises_mv(seen)
     return Heard(rows, seen, rises, replace(found, peaks=_steep(found.peaks, rises, seen.fs_hz / recording.fs_hz, seen.fs_hz)))
 
@@ -115,7 +119,7 @@ def _around(rises: Floats, steps: Ints, fs_hz: float) -> Floats:
 
 def rhythm(recording: Recording, quality: LeadQuality, beats: Heard | None, median: tuple[MedianBeat, QrsBounds, Waves] | None) -> Rhythm | None:
     """Return the rhythm of a recording; None where too few leads show anything. `median` is the median beat and what lies in it, if known."""
-    if (beats is None or beats.rises.max() < QRS_RISE_MV) and stands_still(recording, quality):
+    if (beats is None or beats.rises.max() < QRS_RISE_MV) and stands_still(recording, quality, beats.seen if beats is not None else None):
         return _without_beats(recording, beats)
     if beats is None:
         return None
@@ -127,7 +131,7 @@ def rhythm(recording: Recording, quality: LeadQuality, beats: Heard | None, medi
         classes = replace(classes, ventricular=np.zeros_like(classes.ventricular))  # noise makes single beats wide
     spikes = paced(beats.found.filled_mv[seen.main], peaks, recording.fs_hz)
     is_paced = bool(spikes.size and spikes.mean() >= _PACED_SHARE)
-    rr_s = np.diff(peaks) / recording.fs_hz
+    rr_s = _rr_s(beats, recording)
     bpm = float(60 / rr_s.mean()) if rr_s.size else None
     qrs_ms = None if median is None else (median[1].j - median[1].onset) / recording.fs_hz * 1000
     are_wide = None if classes is None else wide(classes, qrs_ms, wide_ms=_WIDE_QRS_MS)
@@ -194,10 +198,23 @@ def _waving(told: Rhythm, waving: Restless) -> Rhythm:
     return replace(told, fibrillation=True, twisting=False, pause_s=None, hidden_s=None, irregularity=None)
 
 
+def _rr_s(beats: Heard, recording: Recording) -> Floats:
+    """Return the RR intervals that were seen whole, in s."""
+    unknown = np.cumsum(~np.isfinite(recording.samples_mv[beats.rows]).any(axis=0))
+    peaks = beats.found.peaks
+    return np.asarray(np.diff(peaks)[np.diff(unknown[peaks]) == 0] / recording.fs_hz)
+
+
 def _pause(beats: Heard, recording: Recording) -> tuple[float | None, bool]:
-    """Return the longest stretch without a beat that was seen whole, in s, and whether a disturbance in it could hide one."""
+    """Return the longest stretch without a beat that was seen whole, in s, and whether a gap or a disturbance could hide a longer one."""
     known = np.isfinite(recording.samples_mv[beats.rows]).any(axis=0)
     fs_hz = recording.fs_hz
+    if known.size < _PAUSE_S * fs_hz:
+        return recording.seconds, True
+    between = np.concatenate([[0], beats.found.peaks, [known.size]])
+    partly = np.flatnonzero(np.diff(np.concatenate([[0], np.cumsum(~known)])[between]) > 0)
+    if partly.size and (unseen_s := float(np.diff(between)[partly].max() / fs_hz)) >= _PAUSE_S:
+        return unseen_s, True
     ends = np.unique(np.concatenate([[0], beats.found.peaks, np.flatnonzero(~known), [known.size]]))
     longest = int(np.argmax(np.diff(ends)))
     first, last = int(ends[longest]), int(ends[longest + 1])

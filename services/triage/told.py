@@ -70,7 +70,7 @@ def as_shown(measured: MeasuredBeat | None, rhythm: Rhythm | None) -> Measuremen
     found, times = measured.waves, measured.intervals
     axis_deg = frontal_axis_deg(measured.leads, beat.beat_mv, bounds, fs_hz=beat.fs_hz)
     return Measurements(
-        heart_rate_bpm=round(float(60 / beat.rr_s.mean()), 1),
+        heart_rate_bpm=_rounded(rhythm.bpm if rhythm else None, 1),
         rr_ms=_rounded(times.rr_ms, 1),
         p_ms=_rounded(times.p_ms, 1),
         p_confidence=_rounded(found.p.confidence if found.p else None, 2),

@@ -44,6 +44,12 @@ _WORKER_LOST = {
 }
 
 
+def not_ruled_out(rules: tuple[str, ...]) -> QualityProblem:
+    """Return what to say where all leads could be judged, and yet a rule that finds what kills could not."""
+    named = ", ".join(rule.replace("_", " ") for rule in rules)
+    return QualityProblem(code="not_ruled_out", text=f"Could not be ruled out: {named}. {_RECORD_AGAIN}"[:400])
+
+
 def bad_archive(error: BadArchive) -> QualityProblem:
     return QualityProblem(code="bad_files", text=error.reason)
 
@@ -108,7 +114,7 @@ NO_J_POINT = QualityProblem(code="no_j_point", text=f"The end of the QRS could n
 TOO_FEW_LEADS = QualityProblem(
     code="too_few_leads", text=f"Too few leads can be judged: an infarction could hide in the others. Check the electrodes. {_RECORD_AGAIN}"
 )
-PARTLY_JUDGED = QualityProblem(code="partly_judged", text="Not all leads could be judged. What was found stands; there may be more in the others.")
+PARTLY_JUDGED = QualityProblem(code="partly_judged", text="Not all could be judged. What was found stands; there may be more.")
 NOT_LOOKED_UP = QualityProblem(
     code="not_compared", text="Earlier ECGs of this patient could not be looked up, and this one was not compared with them. Compare it by eye."
 )

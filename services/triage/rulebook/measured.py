@@ -30,7 +30,7 @@ class Measured:
     st_j60_mv: Mapping[str, float] = field(default_factory=dict)  # 60 ms after J
     earlier_st_j_mv: Mapping[str, float] = field(default_factory=dict)  # in the patient's earlier ECG, of leads that can be compared
     earlier_minutes: float | None = None  # from the earlier ECG to this one
-    # What the rules for subtle ischaemia, pericarditis and hyperkalaemia ask for; services/triage/repolarisation.py says what each is.
+    # What the rules for subtle ischaemia, pericarditis and hyperkalaemia ask for; measure.py and repolarisation.py say what each is.
     nadir_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative: the lowest point of the QRS, be it Q or S
     st_j80_mv: Mapping[str, float] = field(default_factory=dict)
     q_mv: Mapping[str, float] = field(default_factory=dict)  # zero or negative

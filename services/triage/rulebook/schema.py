@@ -32,8 +32,8 @@ class Row(_Part):
 
     value: Number
     leads: tuple[Lead, ...] = ()
-    where: str = ""
-    who: str = ""
+    where: str = Field(default="", max_length=60)  # all words of a threshold fit into a finding
+    who: str = Field(default="", max_length=60)
     sex: Sex | None = None
     from_y: int = 0
     below_y: int = 200
@@ -50,7 +50,7 @@ class Threshold(_Part):
     value: Number | None = None
     rows: tuple[Row, ...] = ()
     unknown: Literal["lowest", "highest"] | None = None
-    why: str = ""
+    why: str = Field(default="", max_length=200)
 
     @property
     def per_lead(self) -> bool:

@@ -9,7 +9,7 @@ from contracts.vocabulary import Priority
 from services.triage.decode import decode
 from services.triage.quality import lead_quality
 from services.triage.reading import read_recording
-from services.triage.recording import STANDARD, Recording
+from services.triage.recording import CHEST, STANDARD, Recording, other_limb_leads
 from services.triage.rhythm import heard, rhythm
 from services.triage.rulebook import SHIPPED, load
 from services.triage.rulebook.engine import apply
@@ -110,6 +110,63 @@ def test_a_pause_counts_from_the_recording_s_start_and_to_its_end(real, at_end):
     stopping = made.beats_then_nothing(real(NARROW[1]), beats=6, seconds=10)
     turned = stopping if at_end else replace(stopping, samples_mv=stopping.samples_mv[:, ::-1].copy())
     assert_red(turned, "pause")
+
+
+def with_spikes(recording: Recording, from_s: float, to_s: float) -> Recording:
+    """Return the recording with a pacemaker's spikes of 4 ms every 0.8 s, which no heart answers."""
+    samples_mv = recording.samples_mv.copy()
+    one, two = samples_mv[recording.leads.index("I")], samples_mv[recording.leads.index("II")]
+    for at_s in np.arange(from_s, to_s, 0.8):
+        at = slice(round(at_s * recording.fs_hz), round((at_s + 0.004) * recording.fs_hz))
+        for lead in CHEST:
+            samples_mv[recording.leads.index(lead), at] += 1.2
+        one[at] += 1.0
+        two[at] += 1.5
+        for lead, made_mv in other_limb_leads(one, two).items():
+            samples_mv[recording.leads.index(lead), at] = made_mv[at]
+    return replace(recording, samples_mv=samples_mv)
+
+
+@pytest.mark.parametrize("path", NARROW)
+def test_spikes_that_the_heart_does_not_answer_are_no_beats(real, path):
+    recording = real(path)
+    assert_red(with_spikes(made.standstill(recording), 0.5, 9.5), "asystole")
+    stopped = made.beats_then_nothing(recording)
+    last_s = float(np.flatnonzero(np.diff(stopped.samples_mv[0]))[-1]) / stopped.fs_hz
+    assert_red(with_spikes(stopped, 4.5, last_s - 0.5), "pause")
+
+
+def test_a_gap_that_could_hide_a_pause_leaves_nothing_green(real):
+    recording = real(NARROW[0])
+    samples_mv = recording.samples_mv.copy()
+    samples_mv[:, round(3 * recording.fs_hz) : round(7 * recording.fs_hz)] = np.nan
+    read = reading(replace(recording, samples_mv=samples_mv))
+    assert read.priority is Priority.NOT_EVALUABLE
+    assert "pause" in {each.rule for each in read.not_judged}
+    assert any("pause" in problem.text for problem in read.quality.problems if problem.code == "not_ruled_out")
+    assert read.measurements.heart_rate_bpm == pytest.approx(reading(recording).measurements.heart_rate_bpm, rel=0.1)
+
+
+def test_a_recording_too_short_to_show_a_pause_is_not_green(real):
+    recording = real(NARROW[0])
+    read = reading(replace(recording, samples_mv=recording.samples_mv[:, : round(2.8 * recording.fs_hz)]))
+    assert read.priority is Priority.NOT_EVALUABLE
+    assert "pause" in {each.rule for each in read.not_judged}
+
+
+def test_asystole_in_columns_of_leads_is_not_green_and_breaks_nothing(real):
+    still = made.standstill(real(NARROW[0]))
+    samples_mv = np.full_like(still.samples_mv, np.nan)
+    for row in range(len(still.leads)):
+        column = slice(*(round((row // 3 + at) * 2.5 * still.fs_hz) for at in (0, 1)))
+        samples_mv[row, column] = still.samples_mv[row, column]
+    assert reading(replace(still, samples_mv=samples_mv)).priority in (Priority.RED, Priority.NOT_EVALUABLE)
+
+
+def test_beats_written_too_small_are_no_standstill(real):
+    small = replace(real("ludb/56.hea"), samples_mv=0.2 * real("ludb/56.hea").samples_mv)
+    assert reading(small).priority is Priority.NOT_EVALUABLE
+    assert "feeble" in {problem.code for problem in reading(small).quality.problems}
 
 
 def test_a_gap_in_the_recording_is_no_pause(real):

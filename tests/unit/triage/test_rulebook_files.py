@@ -44,6 +44,7 @@ WIDE = "    when: qrs_ms >= wide_qrs_ms\n"
     [
         ("    each: elevated_groups", "    every: elevated_groups", "every: ", "no word that is known"),
         ("  wide_qrs_ms:\n    value: 120", "  wide_qrs_ms:\n    value: wide", "wide\n    why: bundle", "valid number"),
+        ("    why: bundle branch block or pacing moves ST by itself", f"    why: {'w' * 201}", "w" * 201, "at most 200 characters"),
         ("  inferior: [II, III, aVF]", "  inferior: [II, III, aVG]", "aVG", "aVG is no lead that is known here"),
         ("  posterior_suspicion:\n", "  stemi:\n", "stemi:\n    version: \"1\"", "stemi stands here twice"),
         ("    priority: yellow\n    title: {en: Wide", "    priority: orange\n    title: {en: Wide", "orange", "red"),
