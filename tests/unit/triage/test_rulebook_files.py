@@ -56,7 +56,7 @@ WIDE = "    when: qrs_ms >= wide_qrs_ms\n"
         (WIDE, "    when: \"qrs_ns >= wide_qrs_ms\"\n", "qrs_ns", "undeclared reference to 'qrs_ns'"),
         ("STEMI, {territory(group)}", "STEMI, {territory(lead)}", "lead)}", "undeclared reference to 'lead'"),
         ("STEMI, {territory(group)}", "STEMI, {territory(group)", "\"STEMI, ", "a brace is not closed"),
-        ("    unless: [wide_qrs, diffuse]", "    unless: [wide_qrs, diffus]", "diffus]", "diffus is not there: diffuse, "),
+        ("    unless: [wide_but_right, diffuse]", "    unless: [wide_but_right, diffus]", "diffus]", "diffus is not there: diffuse, "),
         ("    supersedes: [stemi_wide_qrs]", "    supersedes: [stemi_broad_qrs]", "stemi_broad_qrs", "stemi_broad_qrs is not there"),
         ("measured: qrs_ms, against: wide_qrs_ms", "measured: qrs_ms, against: qrs", "qrs}", "there is no threshold qrs"),
         ("  chest: \"[", "  concave: \"[", "concave: \"[", "concave already means something else"),
@@ -196,7 +196,7 @@ def test_a_rule_is_shown_with_all_that_it_rests_on():
         for name in shipped().text.thresholds
         if name.startswith(("st_el", "st_t", "st_kept", "sok", "corn", "hypertrophy", "diff", "reci", "strain", "wide_qrs", "pericarditis_pr"))
     }
-    assert set(told["gates"]) == {"wide_qrs", "hypertrophy", "strain", "diffuse"}
+    assert set(told["gates"]) == {"wide_qrs", "wide_but_right", "hypertrophy", "strain", "diffuse"}
     assert {"elevated", "elevated_groups", "raised"} <= set(told["definitions"])
     printed = run("show", "stemi")
     assert printed.exit_code == 0

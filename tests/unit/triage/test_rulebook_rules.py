@@ -111,11 +111,13 @@ def test_two_walls_are_two_findings():
     assert [finding.leads for finding in findings] == [("II", "aVF", "III"), ("V2", "V3")]
 
 
-def test_a_wide_qrs_is_yellow_whatever_st_does():
-    for st_mv in ({}, {"V2": 0.5, "V3": 0.5}):
-        (finding,) = judge(measured(qrs_ms=120.0, **st_mv))
-        assert (finding.rule, finding.priority) == ("stemi_wide_qrs", Priority.YELLOW)
-    assert judge(measured(qrs_ms=119.9, V2=0.5, V3=0.5))[0].priority is Priority.RED
+def test_elevation_counts_under_a_right_bundle_branch_block_and_leaves_other_wide_qrs_yellow():
+    elevated = {"V2": 0.2, "V3": 0.2}
+    assert [finding.rule for finding in judge(measured(qrs_ms=120.0))] == ["stemi_wide_qrs"]
+    assert [finding.rule for finding in judge(measured(qrs_ms=120.0, **elevated))] == ["stemi"]  # the QRS points to V1, I and V6
+    (finding,) = judge(measured(**LEFT_BUNDLE, **elevated))
+    assert (finding.rule, finding.priority) == ("stemi_wide_qrs", Priority.YELLOW)
+    assert judge(measured(qrs_ms=119.9, **elevated))[0].priority is Priority.RED
 
 
 TALL = {"s_mv": {"V1": -2.0, "V2": -2.5, "V3": -2.0}, "r_mv": {"V5": 2.5}}
