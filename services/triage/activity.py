@@ -68,22 +68,21 @@ def rises_mv(seen: Coarse) -> Floats:
     return np.pad(second, (before, after), mode="edge")
 
 
-def stands_still(recording: Recording, quality: LeadQuality, without_spikes: Coarse | None) -> bool:
+def stands_still(recording: Recording, quality: LeadQuality, seen: Coarse | None) -> bool:
     """True where no QRS is in the recording although it is connected: the leads show an electrode's noise, a drift, or P waves alone.
 
-    Leads that are one exact value from start to end show that nothing is connected, and tell nothing of the heart. `without_spikes` are
-    the leads that show something without a pacemaker's spikes, where there are any."""
+    Leads that are one exact value from start to end show that nothing is connected, and tell nothing of the heart. `seen` are
+    the leads that show anything, without a pacemaker's spikes; None where fewer than two do."""
     untold = {*quality.missing, *quality.saturated, *quality.implausible, *quality.short}
     rows = [row for row, lead in enumerate(recording.leads) if lead in INDEPENDENT]
     told = [row for row in rows if recording.leads[row] not in untold and _span(recording.samples_mv[row]) >= _CONNECTED_MV]
     if len(told) < max(_LEAST_LEADS, _CONNECTED_SHARE * len(rows)):
         return False
-    if without_spikes is not None and without_spikes.main.size >= len(told):
-        return without_spikes.mv.shape[1] >= _WINDOW_S * without_spikes.fs_hz and bool(rises_mv(without_spikes).max() < QRS_RISE_MV)
-    known = np.isfinite(recording.samples_mv[told]).all(axis=0)
-    if known.sum() < _WINDOW_S * recording.fs_hz:
-        return False
-    seen = coarse(tuple(recording.leads[row] for row in told), recording.samples_mv[told][:, known].astype(np.float64), recording.fs_hz)
+    if seen is None or seen.main.size < len(told):
+        known = np.isfinite(recording.samples_mv[told]).all(axis=0)
+        if known.sum() < _WINDOW_S * recording.fs_hz:
+            return False
+        seen = coarse(tuple(recording.leads[row] for row in told), recording.samples_mv[told][:, known].astype(np.float64), recording.fs_hz)
     return seen.mv.shape[1] >= _WINDOW_S * seen.fs_hz and bool(rises_mv(seen).max() < QRS_RISE_MV)
 
 

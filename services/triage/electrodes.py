@@ -12,7 +12,7 @@ from services.triage.recording import CHEST, Samples, other_limb_leads
 
 Floats = NDArray[np.float64]
 
-_EINTHOVEN_MV, _EINTHOVEN_SHARE = 0.10, 0.15  # of the greatest of the three: carts that filter each lead by itself stay far below
+_EINTHOVEN_MV, _EINTHOVEN_SHARE = 0.10, 0.15  # of the greater of I and II: carts that filter each lead by itself stay far below
 _EINTHOVEN_QUANTILE = 0.98
 _EINTHOVEN_STEP_S = 0.008
 
@@ -50,19 +50,16 @@ class _Waves:
 
 
 def einthoven_broken(leads: Sequence[str], samples_mv: Samples, fs_hz: float, *, usable: Sequence[str]) -> bool:
-    """Return whether III differs from II - I by more than a recorder's filters can do; False where one of them is not usable.
-
-    `samples_mv` is (leads, samples) in mV, NaN where there is a gap. A lead that was derived from the other two agrees by itself."""
-    return "III" in _against_i_and_ii(leads, samples_mv, fs_hz, asked=("III",), usable=usable)
+    """Return whether III differs from II - I by more than a recorder's filters can do; False where one of them is not usable."""
+    return "III" in off_i_and_ii(leads, samples_mv, fs_hz, usable=usable)
 
 
-def miswritten_limb_leads(leads: Sequence[str], samples_mv: Samples, fs_hz: float, *, usable: Sequence[str]) -> tuple[str, ...]:
-    """Return those of aVR, aVL and aVF that differ from what I and II make them (Goldberger) by more than a recorder's filters can do."""
-    return _against_i_and_ii(leads, samples_mv, fs_hz, asked=("aVR", "aVL", "aVF"), usable=usable)
+def off_i_and_ii(leads: Sequence[str], samples_mv: Samples, fs_hz: float, *, usable: Sequence[str]) -> tuple[str, ...]:
+    """Return those of III, aVR, aVL and aVF that differ from what I and II make them by more than a recorder's filters can do.
 
-
-def _against_i_and_ii(leads: Sequence[str], samples_mv: Samples, fs_hz: float, *, asked: Sequence[str], usable: Sequence[str]) -> tuple[str, ...]:
-    asked = tuple(lead for lead in asked if lead in usable)
+    `samples_mv` is (leads, samples) in mV, NaN where there is a gap. A lead that was derived from I and II agrees by itself. What is not
+    `usable` is not asked, and nothing is where I or II is not. Sources: Einthoven's law, Goldberger's leads."""
+    asked = tuple(lead for lead in ("III", "aVR", "aVL", "aVF") if lead in usable)
     if not asked or not {"I", "II"} <= set(usable):
         return ()
     step = max(1, round(_EINTHOVEN_STEP_S * fs_hz))
@@ -75,7 +72,7 @@ def _against_i_and_ii(leads: Sequence[str], samples_mv: Samples, fs_hz: float, *
     rank = int(_EINTHOVEN_QUANTILE * compared.shape[1])
     away_mv = np.abs(compared - np.median(compared, axis=1, keepdims=True))
     away_mv = np.partition(away_mv, rank, axis=1)[:, rank]
-    most_mv = max(_EINTHOVEN_MV, _EINTHOVEN_SHARE * float(away_mv[: len(limb)].max()))
+    most_mv = max(_EINTHOVEN_MV, _EINTHOVEN_SHARE * float(away_mv[:2].max()))
     return tuple(lead for lead, off_mv in zip(asked, away_mv[len(limb) :], strict=True) if off_mv > most_mv)
 
 

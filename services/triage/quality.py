@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from services.triage.electrodes import Exchanged, einthoven_broken, miswritten_limb_leads
+from services.triage.electrodes import Exchanged, einthoven_broken, off_i_and_ii
 from services.triage.recording import CHEST, INDEPENDENT, LIMB, STANDARD, Recording, Samples, other_limb_leads
 
 Floats = NDArray[np.float64]
@@ -83,11 +83,12 @@ def lead_quality(recording: Recording) -> LeadQuality:
     found["missing"] |= set(STANDARD) - set(recording.leads)
     order = (*recording.leads, *(lead for lead in STANDARD if lead not in recording.leads))
     quality = LeadQuality(**{kind: tuple(lead for lead in order if lead in leads) for kind, leads in found.items()})
-    if einthoven_broken(recording.leads, recording.samples_mv, recording.fs_hz, usable=quality.usable):
+    off = off_i_and_ii(recording.leads, recording.samples_mv, recording.fs_hz, usable=quality.usable)
+    if "III" in off:
         return _without_limb_leads(quality, "contradictory")
     if _between_the_legs(recording, quality):
         return _without_limb_leads(quality, "right_leg_exchanged")
-    return _without(quality, "miswritten", miswritten_limb_leads(recording.leads, recording.samples_mv, recording.fs_hz, usable=quality.usable))
+    return _without(quality, "miswritten", off)
 
 
 def restored(recording: Recording, quality: LeadQuality) -> tuple[Recording, LeadQuality]:

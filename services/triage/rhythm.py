@@ -59,34 +59,37 @@ class Rhythm:
     `atrial_fibrillation` (or flutter conducted in turns): irregular, no P. `twisting`: fast broad beats of many shapes. `wide`: most are."""
 
     beats: int
-    bpm: float | None
-    shortest_rr_ms: float | None
-    pause_s: float | None
-    hidden_s: float | None
-    irregularity: float | None
-    p_waves: bool | None
-    atrial_fibrillation: bool | None
-    paced: bool
-    ventricular_ectopics: int
-    supraventricular_ectopics: int
-    r_on_t: bool | None
-    run: Run | None
-    twisting: bool
-    fibrillation: bool
-    standstill: bool
-    dissociated_atrial_bpm: float | None
-    preexcited: bool
-    wide: bool | None
+    bpm: float | None = None
+    shortest_rr_ms: float | None = None
+    pause_s: float | None = None
+    hidden_s: float | None = None
+    irregularity: float | None = None
+    p_waves: bool | None = None
+    atrial_fibrillation: bool | None = None
+    paced: bool = False
+    ventricular_ectopics: int = 0
+    supraventricular_ectopics: int = 0
+    r_on_t: bool | None = None
+    run: Run | None = None
+    twisting: bool = False
+    fibrillation: bool = False
+    standstill: bool = False
+    dissociated_atrial_bpm: float | None = None
+    preexcited: bool = False
+    wide: bool | None = None
 
 
 @dataclass(frozen=True)
 class Heard:
-    """The leads that show beats, and the beats in them: what rhythm is judged by. Leads too restless for ST take part."""
+    """The leads that show beats, and the beats in them: what rhythm is judged by. Leads too restless for ST take part.
+
+    `rows` are those of the recording; `seen` is without a pacemaker's spikes; `rises` (steps,) in mV; `paced` (beats,)."""
 
     rows: list[int]
     seen: Coarse
     rises: Floats
     found: Heartbeats
+    paced: Flags
 
 
 def heard(recording: Recording, quality: LeadQuality) -> Heard | None:
@@ -95,21 +98,22 @@ def heard(recording: Recording, quality: LeadQuality) -> Heard | None:
     if len(rows) < _LEAST_LEADS:
         return None
     found = heartbeats(recording.samples_mv[rows], recording.fs_hz)
-    leads, shown_mv = tuple(recording.leads[row] for row in rows), found.filled_mv
-    if paced(shown_mv, found.peaks, recording.fs_hz).any():
-        shown_mv = without_spikes(shown_mv, recording.fs_hz)  # a spike that the heart does not answer is no beat
-    seen = coarse(leads, shown_mv, recording.fs_hz)
+    leads = tuple(recording.leads[row] for row in rows)
+    seen = coarse(leads, found.filled_mv, recording.fs_hz)
+    spikes = paced(found.filled_mv[seen.main], found.peaks, recording.fs_hz)
+    if spikes.any():  # a spike that the heart does not answer is no beat
+        seen = coarse(leads, without_spikes(found.filled_mv, recording.fs_hz), recording.fs_hz)
     rises = rises_mv(seen)
-    return Heard(rows, seen, rises, replace(found, peaks=_steep(found.peaks, rises, seen.fs_hz / recording.fs_hz, seen.fs_hz)))
+    steep = _steep(found.peaks, rises, seen.fs_hz / recording.fs_hz, seen.fs_hz)
+    return Heard(rows, seen, rises, replace(found, peaks=found.peaks[steep]), spikes[steep])
 
 
-def _steep(peaks: Ints, rises: Floats, steps_a_sample: float, fs_hz: float) -> Ints:
-    """Return the peaks at which the leads rise as in a QRS after hum and trembling were smoothed away."""
+def _steep(peaks: Ints, rises: Floats, steps_a_sample: float, fs_hz: float) -> Flags:
+    """Return at which peaks, (beats,), the leads rise as in a QRS after hum and trembling were smoothed away."""
     if not peaks.size:
-        return peaks
+        return np.zeros(0, dtype=np.bool_)
     risen = _around(rises, np.round(peaks * steps_a_sample).astype(np.int64), fs_hz)
-    steep: Ints = peaks[risen >= max(_LEAST_RISE_MV, _LEAST_RISE_SHARE * float(np.percentile(risen, 90)))]
-    return steep
+    return np.asarray(risen >= max(_LEAST_RISE_MV, _LEAST_RISE_SHARE * float(np.percentile(risen, 90))))
 
 
 def _around(rises: Floats, steps: Ints, fs_hz: float) -> Floats:
@@ -129,8 +133,7 @@ def rhythm(recording: Recording, quality: LeadQuality, beats: Heard | None, medi
     classes = classified(seen, steps)
     if classes is not None and len(quality.unmeasurable) > _TOO_MANY * len(beats.rows):
         classes = replace(classes, ventricular=np.zeros_like(classes.ventricular))  # noise makes single beats wide
-    spikes = paced(beats.found.filled_mv[seen.main], peaks, recording.fs_hz)
-    is_paced = bool(spikes.size and spikes.mean() >= _PACED_SHARE)
+    is_paced = bool(beats.paced.size and beats.paced.mean() >= _PACED_SHARE)
     rr_s = _rr_s(beats, recording)
     bpm = float(60 / rr_s.mean()) if rr_s.size else None
     qrs_ms = None if median is None else (median[1].j - median[1].onset) / recording.fs_hz * 1000
@@ -154,8 +157,6 @@ def rhythm(recording: Recording, quality: LeadQuality, beats: Heard | None, medi
         r_on_t=None if classes is None or median is None else _r_on_t(classes, median[0], median[2], seen.fs_hz),
         run=run,
         twisting=classes is not None and _twisting(classes, seen),
-        fibrillation=False,
-        standstill=False,
         dissociated_atrial_bpm=None if apart is None else apart.atrial_bpm,
         preexcited=median is not None and not is_paced and _preexcited(*median),
         wide=None if are_wide is None else bool(are_wide.mean() > 0.5),
@@ -165,28 +166,7 @@ def rhythm(recording: Recording, quality: LeadQuality, beats: Heard | None, medi
 
 def _without_beats(recording: Recording, beats: Heard | None) -> Rhythm:
     fibrillates = beats is not None and restless(beats.seen) is not None  # waves too low to rise like a QRS
-    nothing = Rhythm(
-        beats=0,
-        bpm=None,
-        shortest_rr_ms=None,
-        pause_s=recording.seconds,
-        hidden_s=None,
-        irregularity=None,
-        p_waves=None,
-        atrial_fibrillation=None,
-        paced=False,
-        ventricular_ectopics=0,
-        supraventricular_ectopics=0,
-        r_on_t=False,
-        run=None,
-        twisting=False,
-        fibrillation=False,
-        standstill=True,
-        dissociated_atrial_bpm=None,
-        preexcited=False,
-        wide=None,
-    )
-    return replace(nothing, fibrillation=fibrillates)
+    return Rhythm(beats=0, pause_s=recording.seconds, r_on_t=False, fibrillation=fibrillates, standstill=True)
 
 
 def _waving(told: Rhythm, waving: Restless) -> Rhythm:

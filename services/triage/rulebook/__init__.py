@@ -3,9 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-from contracts.assessments import Finding
 from services.triage.rulebook.document import RulebookInvalid
-from services.triage.rulebook.engine import Judgement, Rulebook, apply
+from services.triage.rulebook.engine import Rulebook, apply
 from services.triage.rulebook.loading import load
 from services.triage.rulebook.measured import Measured
 from services.triage.rulebook.profiles import UnknownProfile, load_named
@@ -17,8 +16,6 @@ __all__ = [
     "RulebookInvalid",
     "UnknownProfile",
     "apply",
-    "evaluate",
-    "judge",
     "load",
     "shipped",
     "shipped_for",
@@ -36,13 +33,3 @@ def shipped() -> Rulebook:
 def shipped_for(profile: str | None) -> Rulebook:
     """Return the shipped rulebook as a region's profile changes it; as it is where no profile is named. Raises UnknownProfile, RulebookInvalid."""
     return shipped() if profile is None else load_named(SHIPPED, profile)
-
-
-def evaluate(measured: Measured) -> Judgement:
-    """Return what the rules find, and which of them could not be decided for want of a measurement."""
-    return apply(shipped(), measured)
-
-
-def judge(measured: Measured) -> tuple[Finding, ...]:
-    """Return what the rules find, the most urgent first."""
-    return evaluate(measured).findings

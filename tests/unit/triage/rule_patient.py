@@ -1,8 +1,10 @@
 """A quiet patient's measurements, and what a test changes of them."""
 
+from contracts.assessments import Finding
 from contracts.vocabulary import Sex
 from services.triage.recording import STANDARD
-from services.triage.rulebook import Measured
+from services.triage.rulebook import Measured, apply, shipped
+from services.triage.rulebook.engine import Judgement
 
 SINUS = {
     "heart_rate_bpm": 70.0,
@@ -59,3 +61,13 @@ def without(whole, *leads):
             for name in Measured.__dataclass_fields__
         }
     )
+
+
+def evaluate(measured: Measured) -> Judgement:
+    """Return what the shipped rules find, and which of them could not be decided."""
+    return apply(shipped(), measured)
+
+
+def judge(measured: Measured) -> tuple[Finding, ...]:
+    """Return what the shipped rules find, the most urgent first."""
+    return evaluate(measured).findings

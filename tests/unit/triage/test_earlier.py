@@ -13,9 +13,8 @@ from contracts.vocabulary import Lane, Priority
 from services.triage.decode import decode
 from services.triage.earlier import KEPT, QRS_ALIKE_MS, EarlierEcg, EarlierEcgs, left_by
 from services.triage.reading import read_recording
-from services.triage.rulebook import judge
 from tests.unit.triage.raised_st import halves, with_st_raised
-from tests.unit.triage.rule_patient import measured
+from tests.unit.triage.rule_patient import judge, measured
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 QUIET = "challenge/E00002.hea"

@@ -10,9 +10,9 @@ from contracts.assessments import Reading
 from contracts.vocabulary import Priority, Sex
 from services.triage.reading import not_evaluable
 from services.triage.recording import KNOWN_LEADS, STANDARD
-from services.triage.rulebook import Measured, evaluate, judge, shipped
+from services.triage.rulebook import Measured, shipped
 from services.triage.rulebook.thresholds import choose
-from tests.unit.triage.rule_patient import measured, without
+from tests.unit.triage.rule_patient import evaluate, judge, measured, without
 
 M, F = Sex.MALE, Sex.FEMALE
 
