@@ -1,37 +1,62 @@
-"""Who may do what: a bearer token each, kept only as its SHA-256."""
+"""Who may do what: a bearer token each, of which only the SHA-256 is kept and travels."""
 
 import hashlib
-import hmac
+from enum import StrEnum
 
 from pydantic import Field
 
-from contracts.directory import Entry
 from contracts.ids import ClinicId, PersonId, Sha256Hex
+from contracts.vocabulary import Event
 
 
-class ClinicToken(Entry):
+class Role(StrEnum):
+    CLINICIAN = "clinician"  # acts on the cases of their centre
+    COORDINATOR = "coordinator"
+    OPS = "ops"
+    QUALITY = "quality"
+
+
+class AccountAdded(Event):
+    """A person's token, from now on."""
+
     token_sha256: Sha256Hex
-    clinic: ClinicId
+    person_id: PersonId
+    roles: tuple[Role, ...] = Field(min_length=1)
 
 
-class PersonToken(Entry):
+class ClinicTokenAdded(Event):
     token_sha256: Sha256Hex
-    person: PersonId
+    clinic_id: ClinicId
 
 
-class Access(Entry):
-    clinics: tuple[ClinicToken, ...] = ()
-    people: tuple[PersonToken, ...] = Field(default=())
+class TokenRevoked(Event):
+    """The token is worth nothing from now on."""
 
-    def holder(self, token: str) -> ClinicToken | PersonToken | None:
-        """Return whose token this is. Every entry is compared, in constant time, so that the time taken tells nothing."""
-        digest = digest_of(token)
-        found: ClinicToken | PersonToken | None = None
-        entries: tuple[ClinicToken | PersonToken, ...] = (*self.clinics, *self.people)
-        for entry in entries:
-            if hmac.compare_digest(entry.token_sha256, digest):
-                found = entry
-        return found
+    token_sha256: Sha256Hex
+
+
+Holder = AccountAdded | ClinicTokenAdded
+AccessEvents = AccountAdded | ClinicTokenAdded | TokenRevoked
+
+
+class Access:
+    """The tokens that hold, as their events leave them."""
+
+    def __init__(self) -> None:
+        self._holders: dict[Sha256Hex, Holder] = {}
+
+    def hear(self, event: AccessEvents) -> None:
+        if isinstance(event, TokenRevoked):
+            self._holders.pop(event.token_sha256, None)
+        else:
+            self._holders[event.token_sha256] = event
+
+    def holder(self, token: str) -> Holder | None:
+        """Return whose token this is. Found by its digest: what the time of a lookup could tell is worth nothing of 256 random bits."""
+        return self._holders.get(digest_of(token))
+
+    def holders(self) -> tuple[Holder, ...]:
+        return tuple(self._holders.values())
 
 
 def digest_of(token: str) -> Sha256Hex:

@@ -20,6 +20,20 @@ class NoticeEvent(Event):
 class NoticeSent(NoticeEvent):
     """The provider took it. Whether it reached a telephone is not known by this."""
 
+    schema_version = 2
+
+    said_by: NoticeId | None = Field(
+        default=None, description="another notice, sent just before, which said the same: this one was not sent beside it"
+    )
+
+
+class NoticeDelivered(NoticeEvent):
+    """The provider says, signed, that it reached the telephone."""
+
+
+class NoticeOpened(NoticeEvent):
+    """The provider says, signed, that a person opened it. That is not an acknowledgement."""
+
 
 class Failure(StrEnum):
     TEMPORARY = "temporary"
@@ -37,3 +51,6 @@ class NoticeUnknown(NoticeEvent):
     """The provider did not answer in time: it may have been sent."""
 
     reason: str = Field(max_length=300)
+
+
+Deliveries = NoticeSent | NoticeDelivered | NoticeOpened | NoticeFailed | NoticeUnknown

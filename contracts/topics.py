@@ -9,7 +9,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from contracts import assessments, cases, commands, deliveries, intake
+from contracts import access, assessments, cases, commands, deliveries, directory, intake
 from contracts.vocabulary import Frozen, Lane
 
 PARTITIONS = 6
@@ -46,11 +46,16 @@ INTAKE_EMERGENCY = Topic("intake.emergency.v1", (intake.EcgUploaded,), kept=time
 INTAKE_ROUTINE = Topic("intake.routine.v1", (intake.EcgUploaded,), kept=timedelta(days=90))
 ASSESSMENTS_EMERGENCY = Topic("assessments.emergency.v1", (assessments.Assessed,), kept=None)
 ASSESSMENTS_ROUTINE = Topic("assessments.routine.v1", (assessments.Assessed,), kept=None)
-COMMANDS = Topic("commands.v1", (commands.Acknowledge, commands.OpenUnread, commands.PageAgain), kept=timedelta(days=90))
+COMMANDS = Topic("commands.v1", get_args(commands.Commands), kept=timedelta(days=90))
 CASES = Topic("cases.v1", get_args(cases.CaseEvents), kept=None)
-DELIVERIES = Topic("deliveries.v1", (deliveries.NoticeSent, deliveries.NoticeFailed, deliveries.NoticeUnknown), kept=None)
+DELIVERIES = Topic("deliveries.v1", get_args(deliveries.Deliveries), kept=None)
+# One partition: a directory is loaded whole and in order, and a revoked token must not be added again by an older event.
+DIRECTORY = Topic(
+    "directory.v1", (directory.DirectoryLoaded, directory.ContactsLoaded), kept=None, key="the kind of event", partitions=1, compacted=True
+)
+ACCESS = Topic("access.v1", get_args(access.AccessEvents), kept=None, key="the token's SHA-256", partitions=1, compacted=True)
 
-TOPICS = (INTAKE_EMERGENCY, INTAKE_ROUTINE, ASSESSMENTS_EMERGENCY, ASSESSMENTS_ROUTINE, COMMANDS, CASES, DELIVERIES)
+TOPICS = (INTAKE_EMERGENCY, INTAKE_ROUTINE, ASSESSMENTS_EMERGENCY, ASSESSMENTS_ROUTINE, COMMANDS, CASES, DELIVERIES, DIRECTORY, ACCESS)
 INTAKE = MappingProxyType({Lane.EMERGENCY: INTAKE_EMERGENCY, Lane.ROUTINE: INTAKE_ROUTINE})
 ASSESSMENTS = MappingProxyType({Lane.EMERGENCY: ASSESSMENTS_EMERGENCY, Lane.ROUTINE: ASSESSMENTS_ROUTINE})
 

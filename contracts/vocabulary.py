@@ -49,6 +49,48 @@ class Complaint(StrEnum):
     OTHER = "other"
 
 
+class Diagnosis(StrEnum):
+    """What a cardiologist confirms it to be."""
+
+    STEMI = "stemi"
+    STEMI_EQUIVALENT = "stemi_equivalent"
+    NSTE_ACS = "nste_acs"
+    ARRHYTHMIA = "arrhythmia"
+    OTHER_EMERGENCY = "other_emergency"
+
+
+class Strategy(StrEnum):
+    PRIMARY_PCI = "primary_pci"
+    LYSIS = "lysis"  # then to the centre, for angiography
+    CONSERVATIVE = "conservative"
+
+
+class Arrival(StrEnum):
+    """Where the patient is taken on arrival; the lab is past the emergency room."""
+
+    LAB = "lab"
+    EMERGENCY_ROOM = "emergency_room"
+    CCU = "ccu"
+
+
+class Treatment(StrEnum):
+    PCI_WIRE = "pci_wire"  # the wire crossed the lesion
+    LYSIS_BOLUS = "lysis_bolus"
+    ANGIOGRAPHY_ONLY = "angiography_only"
+    CONSERVATIVE = "conservative"
+
+
+class Outcome(StrEnum):
+    """How a case ended."""
+
+    DISCHARGED = "discharged"
+    ADMITTED = "admitted"
+    TRANSFERRED = "transferred"
+    NOT_AN_EMERGENCY = "not_an_emergency"
+    SAME_PATIENT = "same_patient"  # another case goes on with this patient
+    DIED = "died"
+
+
 class Frozen(BaseModel):
     """A value that does not change. Unknown fields pass: an old reader must outlive a new writer."""
 

@@ -15,14 +15,13 @@ The scripts make key names from the prefix: they all lie in the slot of its hash
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from redis.asyncio import Redis
 
-from contracts.envelope import Record
-from contracts.ids import CaseId, EventId, PatientKey, UploadId
+from contracts.ids import CaseId, EventId, PatientKey
+from services.cases.outbox import Claimed, Entry, Loaded, Route
 from services.cases.state import Case
 from services.cases.timers import timers
 from services.runtime.buckets import COUNT, prefix, prefix_of
@@ -31,7 +30,6 @@ from services.runtime.redis_link import reaching_redis
 OUT_OF_MIND_AFTER = timedelta(days=8)  # a finished case; its events stay in Kafka for ever
 UPLOAD_KNOWN_FOR = timedelta(days=90)  # as long as intake may be read again
 LEASE = timedelta(seconds=15)
-LONGEST = timedelta(seconds=60)  # no timer is set for later: one that seems to be was made by a clock that runs ahead of this one
 LEFT_BEHIND_AFTER = timedelta(seconds=2)  # an outbox that its writer should have sent by now
 BEGINNINGS_KNOWN_MS = 7 * 24 * 60 * 60 * 1000
 AT_MOST = 50
@@ -83,7 +81,7 @@ for _, upload in ipairs(change.uploads) do
 end
 for _, timer in ipairs(change.dropped) do redis.call('ZREM', p .. ':due', timer) end
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for _, timer in ipairs(change.set) do redis.call('ZADD', p .. ':due', math.min(timer[2], now + change.longest_ms), timer[1]) end
+for _, timer in ipairs(change.set) do redis.call('ZADD', p .. ':due', math.min(timer[2], now + timer[3]), timer[1]) end
 if change.live then
   redis.call('SET', patient, change.case)
   redis.call('PERSIST', case)
@@ -112,58 +110,6 @@ return {due, redis.call('ZRANGEBYSCORE', p .. ':unsent', '-inf', now - ARGV[2], 
 """
 
 
-@dataclass(frozen=True)
-class Route:
-    """How a message finds its case: by the case's own id, or by the upload, the patient, and else a case of its own."""
-
-    patient_key: PatientKey
-    upload_id: UploadId | None = None
-    case_id: CaseId | None = None
-    fresh: CaseId | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One decision on its way to Kafka: its records are one batch."""
-
-    case_id: CaseId
-    raw: bytes
-
-    @property
-    def records(self) -> list[Record]:
-        held = json.loads(self.raw)
-        return [
-            Record(key=held["key"], headers=tuple((name, text.encode()) for name, text in record["headers"]), value=record["value"].encode())
-            for record in held["records"]
-        ]
-
-
-def entry(case_id: CaseId, records: Sequence[Record]) -> Entry:
-    """Return the outbox entry of a decision."""
-    held = {
-        "key": records[0].key,
-        "records": [{"headers": [[name, value.decode()] for name, value in record.headers], "value": record.value.decode()} for record in records],
-    }
-    return Entry(case_id, json.dumps(held, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-@dataclass(frozen=True)
-class Loaded:
-    case: Case
-    handled: bool
-    outbox: tuple[Entry, ...]
-    begun: int  # how often this message was begun, this time included; 0 where no beginning was named
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """What a bucket asks for: timers that are due, leased to the caller, and cases whose outbox was left behind."""
-
-    bucket: int
-    due: tuple[tuple[CaseId, str], ...]
-    left_behind: tuple[CaseId, ...]
-
-
 class RedisStore:
     """Raises Away."""
 
@@ -185,11 +131,13 @@ class RedisStore:
         case = Case.model_validate_json(state) if state else Case(case_id=found_id, patient_key=route.patient_key)
         return Loaded(case, bool(handled), tuple(Entry(found_id, raw) for raw in outbox), int(begun))
 
-    async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry) -> bool:
-        """Make the change whole; False where another was faster: load and decide again."""
+    async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry, at: datetime) -> bool:
+        """Make the change whole; False where another was faster: load and decide again.
+
+        A timer falls due when it says, and no later than as long from now as it is from `at`: a clock that runs ahead delays nothing."""
         old, new = timers(before), timers(after)
         known = {upload.upload_id for upload in before.uploads}
-        last_ms = int(after.last_at.timestamp() * 1000) if after.last_at else 0
+        last_ms = _ms(after.last_at) if after.last_at else 0
         change = {
             "case": str(after.case_id),
             "patient": after.patient_key,
@@ -199,9 +147,8 @@ class RedisStore:
             "uploads": [str(upload.upload_id) for upload in after.uploads if upload.upload_id not in known],
             "upload_known_ms": int(UPLOAD_KNOWN_FOR.total_seconds() * 1000),
             "dropped": [f"{after.case_id} {name}" for name in old.keys() - new.keys()],
-            "set": [[f"{after.case_id} {name}", int(new[name].due_at.timestamp() * 1000)] for name in new.keys() - old.keys()],
+            "set": [[f"{after.case_id} {name}", _ms(new[name].due_at), _ms(new[name].due_at) - _ms(at)] for name in new.keys() - old.keys()],
             "live": after.is_live,
-            "longest_ms": int(LONGEST.total_seconds() * 1000),
             "forget_at_ms": last_ms + int(OUT_OF_MIND_AFTER.total_seconds() * 1000),
         }
         with reaching_redis():
@@ -252,3 +199,7 @@ class RedisStore:
 def _timer(member: bytes) -> tuple[CaseId, str]:
     case_id, _, name = member.decode().partition(" ")
     return CaseId(UUID(case_id)), name
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
