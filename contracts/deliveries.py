@@ -23,7 +23,7 @@ class NoticeSent(NoticeEvent):
     schema_version = 2
 
     said_by: NoticeId | None = Field(
-        default=None, description="another notice, sent just before, which said the same: this one was not sent beside it"
+        default=None, description="another notice, sent just before, that said the same: this one was not sent"
     )
 
 

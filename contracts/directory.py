@@ -153,16 +153,16 @@ class Directory(Entry):
     centres: dict[CentreId, Centre] = Field(min_length=1)
     clinics: dict[ClinicId, Clinic] = Field(min_length=1)
     people: dict[PersonId, Person] = Field(min_length=1)
-    teams: dict[TeamId, Team] = {}
-    rosters: dict[RosterId, Roster] = {}
+    teams: dict[TeamId, Team] = Field(default={})
+    rosters: dict[RosterId, Roster] = Field(default={})
     policies: dict[PolicyId, Policy] = Field(min_length=1)
 
 
 class Contacts(Entry):
     """How people and standing numbers are reached: an Apprise address each, 'local' for this machine's pager. Only notify reads it."""
 
-    people: dict[PersonId, dict[MethodName, SecretStr]] = {}
-    standing_alarms: dict[CentreId, SecretStr] = {}
+    people: dict[PersonId, dict[MethodName, SecretStr]] = Field(default={})
+    standing_alarms: dict[CentreId, SecretStr] = Field(default={})
 
     @field_serializer("people", "standing_alarms", when_used="json")
     def _in_the_clear(self, held: dict[str, SecretStr | dict[str, SecretStr]]) -> dict[str, object]:
