@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid4
+from weakref import WeakValueDictionary
 
 from aiokafka import ConsumerRecord
 from structlog import get_logger
@@ -98,6 +99,7 @@ class _Course:
     begun: int = 0
     handled: bool = False
     owes_pardon: bool = False
+    turn: asyncio.Lock | None = None
 
 
 class Settler:
@@ -113,6 +115,8 @@ class Settler:
         self._begins_early = begins_early
         self._dead_in_a_row = 0
         self._dead_keys = set[str]()
+        # A message that lies there several times is settled one copy after another: else each would count as an attempt, and all be given up.
+        self._copies: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def settle(self, record: ConsumerRecord[Any, Any]) -> None:
         """Return when the message is at its end. Raises ReaderStopped; what else it raises is a fault of ours, and the message comes again."""
@@ -133,6 +137,9 @@ class Settler:
         except asyncio.CancelledError:
             await self._pardon_in_passing(course)
             raise
+        finally:
+            if course.turn is not None:
+                course.turn.release()
         self._note_back()
         metrics.HANDLING_SECONDS.labels(self.name).observe(time.monotonic() - begun_at)
 
@@ -143,6 +150,10 @@ class Settler:
             await self._give_up(record, str(unreadable), attempts=0)
             return
         course.message = message
+        if course.turn is None:
+            turn = self._copies.setdefault(message.envelope.id, asyncio.Lock())
+            await turn.acquire()
+            course.turn = turn
         with bound_contextvars(reader=self.name, event_id=str(message.envelope.id), upload_id=str(message.envelope.correlationid)):
             await self._attempt(record, message, course)
 

@@ -16,6 +16,7 @@ from tests.bench.figures import Figure, Lost, as_line, show, tell_shortfalls
 from tests.bench.latency import latency
 from tests.bench.memory import memory
 from tests.bench.reading import reading
+from tests.bench.simulation import simulation
 from tests.bench.start import start
 from tests.e2e.centre import Centre, running
 
@@ -54,7 +55,18 @@ def _reading(_: Path, asked: argparse.Namespace) -> list[Figure]:
     return reading(quick=asked.quick)
 
 
-PARTS: dict[str, Part] = {"reading": _reading, "start": _start, "memory": _memory, "latency": _latency, "campaign": _campaign}
+def _simulation(_: Path, asked: argparse.Namespace) -> list[Figure]:
+    return simulation(quick=asked.quick)
+
+
+PARTS: dict[str, Part] = {
+    "reading": _reading,
+    "simulation": _simulation,
+    "start": _start,
+    "memory": _memory,
+    "latency": _latency,
+    "campaign": _campaign,
+}
 
 
 def main() -> int:

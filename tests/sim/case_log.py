@@ -1,0 +1,116 @@
+"""A case as its events tell it, by the contracts alone: what the checks hold the services' own state against."""
+
+from dataclasses import dataclass, field
+
+from contracts.cases import (
+    Acknowledged,
+    ActivationCancelled,
+    AssessmentMissed,
+    CaseClosed,
+    CaseEvents,
+    CaseOpened,
+    CaseRaised,
+    CaseSettled,
+    Confirmed,
+    HandOverAccepted,
+    OwnerReleased,
+    StoodDown,
+    TakenOver,
+    Treated,
+    UploadAssessed,
+    UploadReceived,
+)
+from contracts.envelope import Record
+from contracts.ids import EventId, UploadId
+from contracts.vocabulary import Priority
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What followed from one message, as it was stepped: its records, one batch, and the events in them."""
+
+    message_id: str
+    first: int  # its first event's sequence
+    records: tuple[Record, ...]
+    events: tuple[CaseEvents, ...]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.records) - 1
+
+
+@dataclass
+class View:
+    """Which uploads wait for an assessment, whether the case is open, and whether somebody has it in hand."""
+
+    waiting: dict[UploadId, None] = field(default_factory=dict)
+    assessed: dict[UploadId, Priority] = field(default_factory=dict)
+    for_people: dict[UploadId, None] = field(default_factory=dict)  # opened, or missed
+    is_open: bool = False
+    priority: Priority | None = None  # of what it is open for
+    owner: str | None = None
+    is_decided: bool = False  # by the owner: it is what it looks like
+
+    @property
+    def waits_for_nobody(self) -> bool:
+        """Nobody has it in hand, and its pages are not bundled: what can wait rings a person once in ten minutes."""
+        return self.is_open and self.owner is None and self.priority is not Priority.YELLOW
+
+    def add(self, event: CaseEvents) -> None:
+        match event:
+            case UploadReceived() if event.upload_id not in self.assessed:
+                self.waiting[event.upload_id] = None
+            case UploadAssessed():
+                self.waiting.pop(event.upload_id, None)
+                self.assessed.setdefault(event.upload_id, event.priority)
+            case AssessmentMissed():
+                self.waiting.pop(event.upload_id, None)
+                self.for_people[event.upload_id] = None
+            case CaseOpened() | CaseRaised():
+                self.is_open, self.owner, self.is_decided, self.priority = True, None, False, event.priority
+            case Acknowledged() | TakenOver() | HandOverAccepted():
+                self.owner = event.by
+            case OwnerReleased():
+                self.owner = None
+            case Confirmed():
+                self.is_open, self.is_decided = True, True
+            case ActivationCancelled():
+                self.is_decided = False
+            case CaseSettled() | CaseClosed() | StoodDown() | Treated():
+                self.is_open = False
+            case _:
+                pass
+
+
+@dataclass
+class CaseLog:
+    """What of a case is in Kafka, in its order, and when each event got there."""
+
+    patient_key: str = ""
+    decisions: list[Decision] = field(default_factory=list)
+    by_first: dict[int, Decision] = field(default_factory=dict)
+    events: list[CaseEvents] = field(default_factory=list)
+    logged_at_s: list[float] = field(default_factory=list)
+    pressed: dict[EventId, int] = field(default_factory=dict)  # how many events who pressed could see
+    view: View = field(default_factory=View)
+
+    @property
+    def last(self) -> int:
+        return len(self.events)
+
+    def add(self, decision: Decision, at_s: float) -> None:
+        self.decisions.append(decision)
+        self.by_first[decision.first] = decision
+        for event in decision.events:
+            self.events.append(event)
+            self.logged_at_s.append(at_s)
+            self.view.add(event)
+
+    def seen_by(self, at_s: float) -> int:
+        """Return how many events a projection shows that has all that was there by then."""
+        return sum(logged_at_s <= at_s for logged_at_s in self.logged_at_s)
+
+    def raised_within(self, shown: int) -> int | None:
+        """Return the sequence of what people are paged for, as far as it is shown."""
+        raised = [number for number, event in enumerate(self.events[:shown], 1) if isinstance(event, CaseOpened | CaseRaised)]
+        return raised[-1] if raised else None
