@@ -3,7 +3,6 @@
 Rosters' and centres' hours are on the wall clock of `timezone`. Whether the whole makes sense (gaps, cycles, a red that rings nobody) is judged
 by `greenchannel directory check`; the models here refuse only what could not be read."""
 
-import re
 from datetime import datetime, time
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
@@ -197,4 +196,39 @@ def target_of(target: Target) -> tuple[str, Slug]:
 
 
 def is_team(member: Member) -> bool:
-    return re.match("team:", member) is not None
+    return member.startswith("team:")
+
+
+def people_of_centre(directory: Directory, centre_id: CentreId) -> frozenset[PersonId]:
+    """Return everybody whom a centre's policies may page: its people. What is not listed any more names nobody."""
+    centre = directory.centres.get(centre_id)
+    asked = [policy_id for policy_id in (centre.policy, centre.reading_policy) if policy_id] if centre else []
+    policies, people = set[PolicyId](), set[PersonId]()
+    while asked:
+        policy_id = asked.pop()
+        policy = directory.policies.get(policy_id)
+        if policy is not None and policy_id not in policies:
+            policies.add(policy_id)
+            asked += [policy.then] if policy.then else []
+            people |= {person_id for step in policy.steps for target in step.page for person_id in _people_of_target(directory, target)}
+    return frozenset(people & directory.people.keys())
+
+
+def _people_of_target(directory: Directory, target: Target) -> frozenset[PersonId]:
+    kind, name = target_of(target)
+    if kind == "person":
+        return frozenset({name})
+    if kind == "team":
+        return _people_of_team(directory, name, frozenset())
+    roster = directory.rosters.get(name)
+    if roster is None:
+        return frozenset()
+    return frozenset({each for shift in roster.rotation for each in shift.people} | {override.person for override in roster.overrides})
+
+
+def _people_of_team(directory: Directory, team_id: TeamId, within: frozenset[TeamId]) -> frozenset[PersonId]:
+    team = directory.teams.get(team_id)
+    if team is None or team_id in within:
+        return frozenset()
+    nested = [_people_of_team(directory, member.removeprefix("team:"), within | {team_id}) for member in team.members if is_team(member)]
+    return frozenset(member for member in team.members if not is_team(member)).union(*nested)

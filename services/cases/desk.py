@@ -22,7 +22,8 @@ from contracts.ids import CaseId, EventId, PatientKey, UploadId, case_id, event_
 from contracts.intake import EcgUploaded
 from contracts.topics import Topic
 from contracts.vocabulary import Priority
-from services.cases.decide import Heard, Told, decide
+from services.cases.decide import decide
+from services.cases.decision import Heard, Told
 from services.cases.evolve import evolve
 from services.cases.outbox import Claimed, Entry, Loaded, Route, entry
 from services.cases.state import Case
