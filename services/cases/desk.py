@@ -136,8 +136,9 @@ class Desk:
             await self._store.sent(key, decision)
 
     def _look_when_due(self, before: Case, after: Case) -> None:
+        known = timers(before)
         for name, timer in timers(after).items():
-            if name not in timers(before):
+            if name not in known:
                 heapq.heappush(self._soon, (timer.due_at.timestamp(), bucket_of(after.patient_key)))
 
     async def watch(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from contracts.commands import (
     CloseStoodDown,
@@ -16,6 +17,7 @@ from contracts.commands import (
     TimersCommand,
     TryNextMethod,
 )
+from contracts.ids import CaseId
 from services.cases.state import Case, Phase
 
 ASSESSED_WITHIN = timedelta(seconds=60)
@@ -31,46 +33,55 @@ STOOD_DOWN_CLOSES_AFTER = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class Timer:
+    """When something is asked of a case, and what: the command is made only when it is due, which few timers ever are."""
+
     due_at: datetime
-    command: TimersCommand  # what is asked of the case when it is due
+    case_id: CaseId
+    kind: type[TimersCommand]
+    about: tuple[str, Any] | None = None  # the field by which the command names what it was set for
+
+    @property
+    def command(self) -> TimersCommand:
+        return self.kind(case_id=self.case_id, at=self.due_at, **dict([self.about] if self.about else []))
 
 
 def timers(state: Case) -> dict[str, Timer]:
     """Return the timers that this state needs, by purpose and round."""
-    return {name: Timer(command.at, command) for name, command in _needed(state)}
+    return dict(_needed(state))
 
 
-def _needed(state: Case) -> Iterator[tuple[str, TimersCommand]]:
+def _needed(state: Case) -> Iterator[tuple[str, Timer]]:
     case_id = state.case_id
     for upload in state.uploads:
+        of_upload = ("upload_id", upload.upload_id)
         if upload.due_at is not None:
-            yield f"unread/{upload.upload_id}", OpenUnread(case_id=case_id, at=upload.due_at, upload_id=upload.upload_id)
+            yield f"unread/{upload.upload_id}", Timer(upload.due_at, case_id, OpenUnread, of_upload)
         if upload.read_by is not None:
-            yield f"read/{upload.upload_id}", PageForReading(case_id=case_id, at=upload.read_by, upload_id=upload.upload_id)
+            yield f"read/{upload.upload_id}", Timer(upload.read_by, case_id, PageForReading, of_upload)
     for notice in state.notices:
         if notice.answer_by is not None:
-            yield f"method/{notice.notice_id}", TryNextMethod(case_id=case_id, at=notice.answer_by, notice_id=notice.notice_id)
+            yield f"method/{notice.notice_id}", Timer(notice.answer_by, case_id, TryNextMethod, ("notice_id", notice.notice_id))
     if state.phase is Phase.OPENED:
         yield from _until_in_hand(state)
     if state.owner is not None:
-        yield from _of_owner(state, state.owned_sequence)
+        yield from _of_owner(state)
     if state.phase is Phase.STOOD_DOWN and state.stood_down_at is not None:
-        yield "stood-down", CloseStoodDown(case_id=case_id, at=state.stood_down_at + STOOD_DOWN_CLOSES_AFTER)
+        yield "stood-down", Timer(state.stood_down_at + STOOD_DOWN_CLOSES_AFTER, case_id, CloseStoodDown)
 
 
-def _until_in_hand(state: Case) -> Iterator[tuple[str, TimersCommand]]:
+def _until_in_hand(state: Case) -> Iterator[tuple[str, Timer]]:
     again_at = state.again_at or state.last_at  # an open case of which nothing says when it is paged is paged at once
     if again_at is not None and state.round > 0:
-        yield f"again/{state.round}", PageAgain(case_id=state.case_id, at=again_at, round=state.round)
+        yield f"again/{state.round}", Timer(again_at, state.case_id, PageAgain, ("round", state.round))
     if state.call_at is not None:
-        yield f"call/{state.raised_sequence}", TellClinicToCall(case_id=state.case_id, at=state.call_at, since_sequence=state.raised_sequence)
+        yield f"call/{state.raised_sequence}", Timer(state.call_at, state.case_id, TellClinicToCall, ("since_sequence", state.raised_sequence))
 
 
-def _of_owner(state: Case, since: int) -> Iterator[tuple[str, TimersCommand]]:
-    if state.hand_over is not None:
-        offered = state.hand_over
-        yield f"hand-over/{offered.sequence}", ExpireHandOver(case_id=state.case_id, at=offered.accept_by, since_sequence=offered.sequence)
+def _of_owner(state: Case) -> Iterator[tuple[str, Timer]]:
+    offered, since = state.hand_over, state.owned_sequence
+    if offered is not None:
+        yield f"hand-over/{offered.sequence}", Timer(offered.accept_by, state.case_id, ExpireHandOver, ("since_sequence", offered.sequence))
     elif state.awaits_decision and state.release_at is not None:
-        yield f"release/{since}", ReleaseOwner(case_id=state.case_id, at=state.release_at, since_sequence=since)
+        yield f"release/{since}", Timer(state.release_at, state.case_id, ReleaseOwner, ("since_sequence", since))
     elif state.awaits_decision and state.owned_at is not None:
-        yield f"remind/{since}", RemindOwner(case_id=state.case_id, at=state.owned_at + OWNER_DECIDES_WITHIN, since_sequence=since)
+        yield f"remind/{since}", Timer(state.owned_at + OWNER_DECIDES_WITHIN, state.case_id, RemindOwner, ("since_sequence", since))
