@@ -104,7 +104,7 @@ class Shift(Entry):
     """People in turn, each for so many hours, from the first hand-over on; within `hours` where they are given."""
 
     people: tuple[PersonId, ...] = Field(min_length=1)
-    begins: datetime = Field(description="the first hand-over, on the wall clock")
+    begins: datetime = Field(description="the first hand-over, on the wall clock", json_schema_extra={"format": "date-time-local"})
     shift_h: int = Field(default=24, ge=1, le=24 * 28)
     hours: Hours = Hours()
 

@@ -17,24 +17,42 @@ CLINIC, PERSON = "demo-clinic", "demo-cardiologist"  # as DIRECTORY below has th
 _URL = re.compile(r"\s*url\s*=")
 
 DIRECTORY = """\
-# Example data: replace it with your own centres, clinics and people, then start again.
+# Example data: replace it with your own centres, clinics and people; `greenchannel directory check` says what is wrong, line by line.
 version: example-1
+timezone: Asia/Shanghai
 centres:
   demo-centre:
     name: Example Chest Pain Centre
+    network: demo
     standing_number: 555-0100
     standing_alarm: local
-    on_call: [demo-cardiologist]
+    capabilities: [pci]
+    policy: demo
 clinics:
   demo-clinic:
     name: Example Township Clinic
-    centre: demo-centre
+    network: demo
+    travel_min: {demo-centre: 35}
+    lysis_min: 10
 people:
   demo-cardiologist:
     name: Example Cardiologist
-    # An Apprise address each (mailto://, wecombot://, json://...); the first is used. 'local' is this machine's pager file.
+    # In the order in which they are tried; an Apprise address each (mailto://, wecombot://, json://...). 'local' is this machine's pager file.
     methods:
-      local: local
+      local: {address: local, rings: true}
+  demo-coordinator:
+    name: Example Coordinator
+    methods:
+      local: {address: local, rings: true}
+rosters:
+  demo-cardiologists:
+    rotation:
+      - {people: [demo-cardiologist], begins: 2026-01-01T08:00:00, shift_h: 24}
+policies:
+  demo:
+    steps:
+      - {page: ["roster:demo-cardiologists"], wait_s: 60}
+      - {page: ["person:demo-coordinator"], wait_s: 60}
 """
 
 
