@@ -137,7 +137,7 @@ class Step(Entry):
 
 
 class Policy(Entry):
-    """Steps in their order, the whole so many times, then another policy or the first step again: it never ends."""
+    """Steps in their order, each so many times, then another policy or the first step again: it never ends."""
 
     steps: tuple[Step, ...] = Field(min_length=1)
     repeat: int = Field(default=1, ge=1, le=10, description="how often each step is paged before the next")

@@ -6,7 +6,7 @@ from typing import Any
 
 from contracts.assessments import Assessed
 from contracts.cases import CaseEvents, CommandRefused
-from contracts.commands import Commands, PersonsCommand
+from contracts.commands import Command, Commands, PersonsCommand, Say
 from contracts.deliveries import Deliveries
 from contracts.directory import Centre, Directory
 from contracts.ids import CentreId, EventId, UploadId
@@ -46,8 +46,8 @@ class Decision:
         self.events.append(event)
         self.state = evolve(self.state, event)
 
-    def refuse(self, command: Commands, reason: str) -> None:
-        by = command.by if isinstance(command, PersonsCommand) else getattr(command, "by", None)
+    def refuse(self, command: Command, reason: str) -> None:
+        by = command.by if isinstance(command, PersonsCommand | Say) else None
         kind = type(command).__name__
         self.add(CommandRefused(**self.of_case, command=kind, command_id=self.heard.message_id, by=by, reason=reason[:300]))
 

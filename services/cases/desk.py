@@ -30,7 +30,7 @@ from services.cases.state import Case
 from services.cases.timers import timers
 from services.runtime.buckets import COUNT, bucket_of
 from services.runtime.errors import Away, GreenchannelError
-from services.runtime.settling import ATTEMPTS, Message, TriedTooOften
+from services.runtime.messages import ATTEMPTS, Message, TriedTooOften
 
 OVERTAKEN_AT_MOST = 20
 LOOK_EVERY_S = 0.25

@@ -14,9 +14,9 @@ from services.console.projection import fact_of, places_of
 from services.console.redis_projection import RedisProjection
 from services.console.words import Told
 from services.runtime.inbox import Inbox
+from services.runtime.messages import Message
 from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
-from services.runtime.settling import Message
 from services.runtime.yaml_files import read_access, read_directory
 
 READS = (topics.CASES, topics.INTAKE_EMERGENCY, topics.ASSESSMENTS_EMERGENCY, topics.INTAKE_ROUTINE, topics.ASSESSMENTS_ROUTINE)

@@ -19,7 +19,7 @@ from contracts.vocabulary import Frozen, Priority
 from services.notify.groups import Headers
 from services.notify.notice import Notice
 from services.notify.text import dead_letter_text, page_title
-from services.runtime.settling import Message
+from services.runtime.messages import Message
 
 TOPICS = tuple(dead_letter_topic(topic) for topic in (INTAKE_EMERGENCY, INTAKE_ROUTINE, ASSESSMENTS_EMERGENCY, COMMANDS, CASES))
 STANDING_NUMBER = "standing-number"

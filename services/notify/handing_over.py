@@ -23,7 +23,8 @@ from services.notify.once import REMEMBERS, Once
 from services.notify.text import page_text, page_title
 from services.runtime.errors import Away, GreenchannelError
 from services.runtime.inbox import HANDLED
-from services.runtime.settling import InboxPort, Message
+from services.runtime.messages import Message
+from services.runtime.settling import InboxPort
 
 # A case that is open asks for a page every minute. After an outage of notify its rounds come all at once, and a telephone that rings a hundred
 # times for what is long in hand is not answered the next time: of rounds that say the same the first one rings. Only this clock is asked for that;

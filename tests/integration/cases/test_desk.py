@@ -13,8 +13,8 @@ from contracts.vocabulary import Frozen, Priority
 from services.cases.app import Desk
 from services.cases.decide import Told
 from services.cases.redis_store import RedisStore, Route
+from services.runtime.messages import Message
 from services.runtime.redis_link import connect
-from services.runtime.settling import Message
 from tests.conftest import Stack
 from tests.integration.notify.running import read_until, writing
 from tests.unit.cases.case_world import DIRECTORY, KEY, acknowledge, assessed, delivered, uploaded

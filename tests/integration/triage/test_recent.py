@@ -20,10 +20,10 @@ from contracts.topics import Topic
 from contracts.vocabulary import Lane, Priority
 from services.runtime.archive import UploadedFile, pack
 from services.runtime.blobs import claim, open_blobs
+from services.runtime.messages import Message
 from services.runtime.producer import Producer
 from services.runtime.redis_link import connect
 from services.runtime.service import Links
-from services.runtime.settling import Message
 from services.triage.app import PLANS, Desk, answer, rulebook_for
 from services.triage.decode import decode
 from services.triage.earlier import KEPT

@@ -15,7 +15,7 @@ from contracts.intake import EcgUploaded
 from contracts.vocabulary import Lane, Priority
 from services.cases.state import Phase
 from services.cases.timers import timers
-from tests.unit.cases.case_world import FIRST, MINUTE, SECOND, T0, THIRD, World, acknowledge, assessed, sent, kinds, seen_in, uploaded
+from tests.unit.cases.case_world import FIRST, MINUTE, SECOND, T0, THIRD, World, acknowledge, assessed, kinds, seen_in, sent, uploaded
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from services.notify.handing_over import MAY_RING, TOO_OLD_AFTER, Alarms, Pages,
 from services.notify.notice import Failed, Notice, Outcome, Sent, Unknown
 from services.runtime.errors import Away
 from services.runtime.inbox import HANDLED
-from services.runtime.settling import Message
+from services.runtime.messages import Message
 from tests.unit.notify.pages import T0, directory, page, sealed
 
 
