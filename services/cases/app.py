@@ -8,16 +8,15 @@ from services.cases.desk import Desk
 from services.cases.redis_store import RedisStore
 from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
-from services.runtime.yaml_files import read_directory
 
 READS = (topics.INTAKE_EMERGENCY, topics.ASSESSMENTS_EMERGENCY, topics.ASSESSMENTS_ROUTINE, topics.COMMANDS, topics.DELIVERIES)
+FOLLOWS = (topics.DIRECTORY,)
 WRITES = (topics.CASES, topics.COMMANDS)
 
 
 def build(links: Links) -> Service:
-    directory = read_directory(links.settings.directory)
     store = RedisStore(links.redis)
-    desk = Desk(store, links.producer, lambda: directory, _now)
+    desk = Desk(store, links.producer, links.directory.current, _now)
     readers = [
         Reader(topic, f"cases.{topic.name}", desk.hear, inbox=_CountedByLoad(store), dead_letters=links.producer, at_once=16) for topic in READS
     ]

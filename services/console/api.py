@@ -19,11 +19,11 @@ from contracts.cases import Acknowledged, CommandRefused
 from contracts.commands import Acknowledge
 from contracts.directory import Directory
 from contracts.envelope import Record, seal
-from contracts.ids import CaseId, EventId, PersonId, UploadId, event_id
+from contracts.ids import CaseId, ClinicId, EventId, PersonId, UploadId, event_id
 from services.console.projection import Fact, Facts
 from services.console.redis_projection import PAGES_AT_MOST, Listed, RedisProjection
 from services.console.views import CasePhase, CaseSummary, CaseView, UploadView, case_of, case_view, patient_key_of, summary, upload_view, uploads_of
-from services.console.who import Person, may_read_upload, person_of, who_asks
+from services.console.who import Person, may_command, may_read_upload, person_of, who_asks
 from services.runtime.errors import Away
 from services.runtime.http import Problem, ProblemRoute
 
@@ -69,12 +69,15 @@ class Api:
         self,
         projection: RedisProjection,
         publish: Callable[[Record], Awaitable[None]],
-        directory: Directory,
-        access: Access,
+        directory: Callable[[], Directory],
+        access: Callable[[], Access],
         now: Callable[[], datetime],
     ) -> None:
         self._projection, self._publish, self._directory, self._access, self._now = projection, publish, directory, access, now
-        self._names = {clinic_id: clinic.name for clinic_id, clinic in directory.clinics.items()}
+
+    @property
+    def _names(self) -> dict[ClinicId, str]:
+        return {clinic_id: clinic.name for clinic_id, clinic in self._directory().clinics.items()}
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1", route_class=ProblemRoute)
@@ -86,9 +89,9 @@ class Api:
 
     async def upload(self, request: Request, upload_id: UUID) -> UploadView:
         """What became of an upload."""
-        who = who_asks(request, self._access, self._directory)
+        who = who_asks(request, self._access(), self._directory())
         found = await _soon(lambda: self._upload(UploadId(upload_id)), KNOWN_WITHIN_S)
-        if found is None or not may_read_upload(who, found.clinic_id, self._directory):
+        if found is None or not may_read_upload(who, found.clinic_id, self._directory()):
             raise Problem(404, "Unknown upload", "No upload of yours has this id. Send the recording again: the same upload is counted once.")
         return found
 
@@ -106,7 +109,7 @@ class Api:
         cursor: Annotated[str | None, Query(max_length=60)] = None,
     ) -> Cases:
         """The cases of the person's centres, newest first."""
-        person = person_of(who_asks(request, self._access, self._directory))
+        person = person_of(who_asks(request, self._access(), self._directory()))
         before = _listed(cursor) if cursor is not None else None
         shown = list[CaseSummary]()
         for _ in range(LOOKS_THROUGH_CASES // LOOKS_AT_ONCE):
@@ -129,11 +132,12 @@ class Api:
         forgotten = [each.case_id for each, (facts, _) in zip(newest, found, strict=True) if not facts]
         if forgotten:
             await asyncio.gather(*(self._projection.forget(centre_id, forgotten) for centre_id in person.centres))
-        return [(each, summary(facts, self._names)) for each, (facts, _) in zip(newest, found, strict=True)]
+        names = self._names
+        return [(each, summary(facts, names)) for each, (facts, _) in zip(newest, found, strict=True)]
 
     async def case(self, request: Request, case_id: UUID) -> CaseView:
         """A case with its uploads and its timeline."""
-        person = person_of(who_asks(request, self._access, self._directory))
+        person = person_of(who_asks(request, self._access(), self._directory()))
         facts, cut = await self._case(person, CaseId(case_id), pages=PAGES_AT_MOST)
         ids = uploads_of(facts)
         uploads = dict(zip(ids, await asyncio.gather(*(self._projection.upload(each) for each in ids)), strict=True))
@@ -166,7 +170,7 @@ class Api:
         idempotency_key: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Ask something of a case, as the person whose token it is: 202, or with `wait` 200 or 409 with the event that tells the outcome."""
-        person = person_of(who_asks(request, self._access, self._directory))
+        person = may_command(person_of(who_asks(request, self._access(), self._directory())))
         if asked.command not in COMMANDS:
             raise Problem(422, "Unknown command", f"A case is asked to {', '.join(COMMANDS)}.", {"command": asked.command[:40]})
         if idempotency_key is not None and not _KEY.match(idempotency_key):

@@ -17,9 +17,9 @@ from services.runtime.inbox import Inbox
 from services.runtime.messages import Message
 from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
-from services.runtime.yaml_files import read_access, read_directory
 
 READS = (topics.CASES, topics.INTAKE_EMERGENCY, topics.ASSESSMENTS_EMERGENCY, topics.INTAKE_ROUTINE, topics.ASSESSMENTS_ROUTINE)
+FOLLOWS = (topics.ACCESS, topics.DIRECTORY)
 WRITES = (topics.COMMANDS,)
 AT_ONCE = 32
 
@@ -28,8 +28,7 @@ def build_http(links: Links) -> Service:
     async def publish(command: Record) -> None:
         await links.producer.publish(topics.COMMANDS, [command])
 
-    directory, access = read_directory(links.settings.directory), read_access(links.settings.access)
-    return Service(router=Api(RedisProjection(links.redis), publish, directory, access, _now).router())
+    return Service(router=Api(RedisProjection(links.redis), publish, links.directory.current, links.access.current, _now).router())
 
 
 def build_projector(links: Links) -> Service:

@@ -10,8 +10,9 @@ from uuid import UUID, uuid5
 
 from aiokafka import ConsumerRecord
 
+from contracts.answering import nearest_centre
 from contracts.cases import PageRequested
-from contracts.directory import Centre, Directory
+from contracts.directory import STANDING_ALARM, STANDING_NUMBER, Directory
 from contracts.envelope import Envelope, header
 from contracts.ids import NAMESPACE, CaseId, CentreId, ClinicId, EventId, NoticeId, UploadId, event_id
 from contracts.topics import ASSESSMENTS_EMERGENCY, CASES, COMMANDS, INTAKE_EMERGENCY, INTAKE_ROUTINE, Topic, dead_letter_topic
@@ -22,8 +23,6 @@ from services.notify.text import dead_letter_text, page_title
 from services.runtime.messages import Message
 
 TOPICS = tuple(dead_letter_topic(topic) for topic in (INTAKE_EMERGENCY, INTAKE_ROUTINE, ASSESSMENTS_EMERGENCY, COMMANDS, CASES))
-STANDING_NUMBER = "standing-number"
-STANDING_ALARM = "standing-alarm"
 VALUE_READ_BYTES = 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -95,21 +94,20 @@ def _uuid(given: object) -> UUID | None:
     return None
 
 
-def alarms(letter: Letter, directory: Directory) -> Sequence[tuple[Centre, Notice]]:
-    """Return a notice for the standing number of the clinic's centre; of every centre where the clinic is not known."""
+def alarms(letter: Letter, directory: Directory) -> Sequence[tuple[CentreId, Notice]]:
+    """Return a notice for the standing number of the clinic's nearest centre; of every centre where the clinic is not known."""
     clinic = directory.clinics.get(letter.clinic_id) if letter.clinic_id else None
-    centres = [clinic.centre] if clinic else list(directory.centres)
+    centres = [nearest_centre(directory, letter.clinic_id)[0]] if clinic and letter.clinic_id else list(directory.centres)
     text = dead_letter_text(clinic.name if clinic else None, letter.ids)
-    return [(directory.centres[centre_id], _alarm(letter, directory, centre_id, text)) for centre_id in centres]
+    return [(centre_id, _alarm(letter, centre_id, text)) for centre_id in centres]
 
 
-def _alarm(letter: Letter, directory: Directory, centre_id: CentreId, text: str) -> Notice:
-    local = directory.centres[centre_id].standing_alarm.get_secret_value() == "local"
+def _alarm(letter: Letter, centre_id: CentreId, text: str) -> Notice:
     return Notice(
         notice_id=NoticeId(event_id(letter.alarm_id, f"{PageRequested.__name__} {centre_id}")),
         case_id=letter.case_id,
         person=STANDING_NUMBER,
-        method="local" if local else STANDING_ALARM,
+        method=STANDING_ALARM,
         round=1,
         title=page_title(Priority.RED),
         text=text,

@@ -13,9 +13,9 @@ from structlog import get_logger
 
 from contracts.cases import PageRequested
 from contracts.deliveries import Failure, NoticeEvent, NoticeSent
-from contracts.directory import Centre, Directory
+from contracts.directory import Contacts, Directory
 from contracts.envelope import Record, seal
-from contracts.ids import event_id
+from contracts.ids import CentreId, event_id
 from services.notify.dead_letters import Letter, alarms
 from services.notify.metrics import ALARMS_REFUSED, NOTICES, SUPERSEDED, UPLOAD_TO_HANDED_OVER_SECONDS
 from services.notify.notice import Failed, Notice, Outcome, Sent, Unknown, delivery
@@ -68,8 +68,11 @@ class _Ring:
 class Pages:
     """Hands over the pages of one group."""
 
-    def __init__(self, hands: Hands, publish: Publish, directory: Directory, link: str, now: Clock) -> None:
-        self._hands, self._publish, self._directory, self._link, self._now = hands, publish, directory, link, now
+    def __init__(
+        self, hands: Hands, publish: Publish, directory: Callable[[], Directory], contacts: Callable[[], Contacts], link: str, now: Clock
+    ) -> None:
+        self._hands, self._publish, self._link, self._now = hands, publish, link, now
+        self._directory, self._contacts = directory, contacts
         # A message comes again while Kafka or Redis is away, and twice at once where it lies twice: its notice must not go out each time.
         self._once: Once[NoticeEvent] = Once()
         self._rings: OrderedDict[Hashable, _Ring] = OrderedDict()
@@ -127,13 +130,13 @@ class Pages:
         return None
 
     async def _hand_over(self, page: PageRequested) -> Outcome:
-        person = self._directory.people.get(page.person_id)
-        if person is None:
+        methods = self._contacts().people.get(page.person_id)
+        if methods is None:
             return Failed(Failure.PERMANENT, f"{page.person_id} is not in the directory")
-        address = person.methods.get(page.method)
+        address = methods.get(page.method)
         if address is None:
             return Failed(Failure.PERMANENT, f"{page.person_id} has no {page.method} in the directory")
-        clinic = self._directory.clinics.get(page.clinic_id)
+        clinic = self._directory().clinics.get(page.clinic_id)
         notice = Notice(
             notice_id=page.notice_id,
             case_id=page.case_id,
@@ -159,9 +162,9 @@ class Pages:
 class Alarms:
     """Tells the standing numbers of dead letters that should have led to a page."""
 
-    def __init__(self, hands: Hands, rung: InboxPort, directory: Directory) -> None:
+    def __init__(self, hands: Hands, rung: InboxPort, directory: Callable[[], Directory], contacts: Callable[[], Contacts]) -> None:
         """rung knows, beyond a restart, the alarms that were taken: by the id of the notice, which a message's further letters share."""
-        self._hands, self._rung, self._directory = hands, rung, directory
+        self._hands, self._rung, self._directory, self._contacts = hands, rung, directory, contacts
         self._once: Once[Outcome] = Once(settles=lambda outcome: isinstance(outcome, Sent))
 
     async def hear(self, message: Message) -> None:
@@ -169,17 +172,17 @@ class Alarms:
         letter = message.event
         if not isinstance(letter, Letter):
             raise TypeError(f"{type(letter).__name__} is no dead letter")
-        wanted = alarms(letter, self._directory)
-        outcomes = await asyncio.gather(*(self._ring(letter, centre, notice) for centre, notice in wanted), return_exceptions=True)
+        wanted = alarms(letter, self._directory())
+        outcomes = await asyncio.gather(*(self._ring(letter, centre_id, notice) for centre_id, notice in wanted), return_exceptions=True)
         refused, away = list[tuple[str, str]](), list[BaseException]()
-        for (centre, _), outcome in zip(wanted, outcomes, strict=True):
+        for (centre_id, _), outcome in zip(wanted, outcomes, strict=True):
             match outcome:
                 case Sent():
                     pass
                 case Failed(failure=Failure.TEMPORARY):
-                    away.append(Away("standing alarm", f"{centre.name}: {outcome.reason}"))
+                    away.append(Away("standing alarm", f"{centre_id}: {outcome.reason}"))
                 case Failed() | Unknown():
-                    refused.append((centre.name, outcome.reason))
+                    refused.append((centre_id, outcome.reason))
                 case BaseException():
                     away.append(outcome)
         if refused:
@@ -191,22 +194,25 @@ class Alarms:
         if away:
             raise away[0]
 
-    async def _ring(self, letter: Letter, centre: Centre, notice: Notice) -> Outcome:
+    async def _ring(self, letter: Letter, centre_id: CentreId, notice: Notice) -> Outcome:
         """Ring once for a message, whatever becomes of it later: a timer whose command cannot be handled makes another letter every few seconds."""
-        outcome = await self._once.get(notice.notice_id, lambda: self._hand_over(letter, centre, notice))
+        outcome = await self._once.get(notice.notice_id, lambda: self._hand_over(letter, centre_id, notice))
         if isinstance(outcome, Sent):
             await self._rung.handled(notice.notice_id, str(notice.notice_id))
         return outcome
 
-    async def _hand_over(self, letter: Letter, centre: Centre, notice: Notice) -> Outcome:
+    async def _hand_over(self, letter: Letter, centre_id: CentreId, notice: Notice) -> Outcome:
         notice_id, key = notice.notice_id, str(notice.notice_id)
+        address = self._contacts().standing_alarms.get(centre_id)
+        if address is None:
+            return Failed(Failure.PERMANENT, "the directory has no standing alarm for it")
         begun = await self._rung.begin(notice_id, key, uuid4().hex)
         if begun == HANDLED:
             return Sent()
         if begun > MAY_RING:
             return Unknown(f"it may have rung {MAY_RING} times, and the provider confirmed none")
         try:
-            outcome = await self._hands.hand_over(notice, centre.standing_alarm)
+            outcome = await self._hands.hand_over(notice, address)
         except Away:
             await self._rung.pardon(notice_id, key)
             raise
@@ -214,7 +220,7 @@ class Alarms:
             case Sent():
                 NOTICES.labels("sent", "dead_letter").inc()
                 log.error(
-                    "a dead letter was told to a standing number", centre=centre.name, letter_id=str(letter.letter_id), case_id=str(letter.case_id)
+                    "a dead letter was told to a standing number", centre=centre_id, letter_id=str(letter.letter_id), case_id=str(letter.case_id)
                 )
             case Failed():
                 await self._rung.pardon(notice_id, key)  # it is known not to have rung

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from services.edge.uploader import Facts
-from services.program import directory_commands, rules, sending, show
+from services.program import access_commands, directory_commands, load_command, rules, sending, show
 from services.program.server import DEFAULT_DATA, Refused, Server, find_server
 
 app = typer.Typer(
@@ -29,6 +29,8 @@ app.add_typer(case, name="case")
 ecg = typer.Typer(help="Recordings on paper.", no_args_is_help=True)
 app.add_typer(ecg, name="ecg")
 app.add_typer(rules.app, name="rules")
+app.add_typer(access_commands.app, name="access")
+directory_commands.app.command("load", epilog="Example:  [bold]greenchannel directory load directory.yaml[/]")(load_command.load)
 app.add_typer(directory_commands.app, name="directory")
 
 talk = Console(stderr=True)

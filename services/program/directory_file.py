@@ -14,8 +14,8 @@ from contracts.envelope import MAX_VALUE_BYTES
 from contracts.ids import CentreId, ClinicId, PersonId
 from services.program.directory_check import Place, Problem, check, problem_at
 from services.runtime.errors import ConfigurationError
-from services.runtime.yaml_files import MAX_BYTES
 
+MAX_BYTES = 4 * 1024 * 1024
 AROUND_BYTES = 256  # what an event holds beside the directory
 _HINTS = {
     "extra_forbidden": "no such word is known here",

@@ -22,21 +22,23 @@ from tests.conftest import Stack
 LIMIT_S = 30
 
 
-def settings_for(stack: Stack, folder: Path, directory: str, access: str = "{}") -> Settings:
-    """Return the settings of a service whose files lie in the folder. One instance name: a service finds its earlier self's partitions at once."""
-    (folder / "directory.yaml").write_text(directory)
-    (folder / "access.yaml").write_text(access)
-    files = {"directory": folder / "directory.yaml", "access": folder / "access.yaml", "pager": folder / "pager.jsonl"}
-    return Settings(kafka=stack.kafka, redis=stack.redis, blobs=stack.blobs, link="https://console.example", instance="test", **files)
+def settings_for(stack: Stack, folder: Path) -> Settings:
+    """Return the settings of a service whose pager lies in the folder. One instance name: a service finds its earlier self's partitions at once."""
+    return Settings(
+        kafka=stack.kafka, redis=stack.redis, blobs=stack.blobs, link="https://console.example", instance="test", pager=folder / "pager.jsonl"
+    )
 
 
 @asynccontextmanager
 async def running(settings: Settings, *plans: Plan) -> AsyncIterator[list[Service]]:
-    """Run services until the end of the block."""
+    """Run services until the end of the block; they know what was loaded before, and hear of what is loaded meanwhile."""
     await ensure_topics(settings.kafka)
     writes = [topic for plan in plans for topic in plan.may_write()]
     links = Links(settings, connect(settings.redis), Producer(settings.kafka, "test", writes), open_blobs(settings.blobs))
     services = [plan.build(links) for plan in plans]
+    for followed in links.following:
+        await followed.read()
+    following = [asyncio.create_task(followed.follow()) for followed in links.following]
     broker = kafka_broker(settings.kafka)
     for reader in (reader for service in services for reader in service.readers):
         subscribe(broker, reader, instance=settings.instance)
@@ -45,6 +47,9 @@ async def running(settings: Settings, *plans: Plan) -> AsyncIterator[list[Servic
         yield services
     finally:
         await broker.stop()
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
         for stop in (each for service in services for each in service.on_stop):
             await stop()
         await links.producer.stop()
