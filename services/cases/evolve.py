@@ -79,6 +79,42 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
             return _reported(state, event.notice_id, failed=event.outcome is not NoticeOutcome.SENT)
         case NoticeReached():
             return _reported(state, event.notice_id, failed=False)
+        case ClinicAnswered() | RepeatAsked():
+            return state.model_copy(update={"phase": Phase.ANSWERED}) if state.phase in {Phase.NEW, Phase.WAITING} else state
+        case ClinicToldToCall():
+            return state.model_copy(update={"call_at": None})
+        case ReadingListed():
+            return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": event.read_by}))
+        case ReadingDone() | ReadingOverdue():
+            return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": None}))
+        case CaseSettled() | CaseClosed():
+            return _ended(state)
+        case NobodyOnCall() | StrategyChosen() | CaseLinked() | Said() | CommandRefused():
+            return state
+        case _:
+            return _in_hand(state, event)
+
+
+def _in_hand(
+    state: Case,
+    event: Acknowledged
+    | TakenOver
+    | OwnerReleased
+    | HandOverOffered
+    | HandOverAccepted
+    | HandOverDeclined
+    | HandOverExpired
+    | Confirmed
+    | StoodDown
+    | StrategyProposed
+    | ReferralAccepted
+    | LabActivated
+    | ActivationCancelled
+    | PatientDeparted
+    | PatientArrived
+    | Treated,
+) -> Case:
+    match event:
         case Acknowledged() | TakenOver():
             return _owned(state, event.by, event.at)
         case OwnerReleased():
@@ -90,8 +126,6 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
             return _owned(state, event.by, event.at).model_copy(update={"centre_id": event.centre_id})
         case HandOverDeclined() | HandOverExpired():
             return state if state.owner is None else _owned(state, state.owner, event.at)
-        case Confirmed():
-            return _in_phase(state.model_copy(update={"diagnosis": event.diagnosis, "release_at": None, "notices": ()}))
         case StoodDown():
             over = {"phase": Phase.STOOD_DOWN, "stood_down_at": event.at, "release_at": None, "hand_over": None, "notices": (), "diagnosis": None}
             return state.model_copy(update=over)
@@ -99,6 +133,14 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
             return state.model_copy(update={"is_proposed": True})
         case ReferralAccepted():
             return state.model_copy(update={"is_referred": True})
+        case _:
+            return _on_the_way(state, event)
+
+
+def _on_the_way(state: Case, event: Confirmed | LabActivated | ActivationCancelled | PatientDeparted | PatientArrived | Treated) -> Case:
+    match event:
+        case Confirmed():
+            return _in_phase(state.model_copy(update={"diagnosis": event.diagnosis, "release_at": None, "notices": ()}))
         case LabActivated():
             return _in_phase(state.model_copy(update={"is_activated": True}))
         case ActivationCancelled():
@@ -111,18 +153,6 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
         case Treated():
             is_bridge = event.treatment is Treatment.LYSIS_BOLUS  # the patient still goes to the centre
             return state if is_bridge else state.model_copy(update={"phase": Phase.TREATED, "release_at": None, "hand_over": None, "notices": ()})
-        case CaseSettled() | CaseClosed():
-            return _ended(state)
-        case ClinicAnswered() | RepeatAsked():
-            return state.model_copy(update={"phase": Phase.ANSWERED}) if state.phase in {Phase.NEW, Phase.WAITING} else state
-        case ClinicToldToCall():
-            return state.model_copy(update={"call_at": None})
-        case ReadingListed():
-            return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": event.read_by}))
-        case ReadingDone() | ReadingOverdue():
-            return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": None}))
-        case NobodyOnCall() | StrategyChosen() | CaseLinked() | Said() | CommandRefused():
-            return state
         case _:
             assert_never(event)
 

@@ -14,7 +14,7 @@ KEPT = timedelta(days=7)  # longer than any redelivery: a consumer group's offse
 HANDLED = -1
 
 # The beginnings are a set of names: one that is asked for again, because a Redis that hung gave no answer, is not counted twice.
-_BEGIN = """
+BEGIN = """
 if redis.call('SISMEMBER', KEYS[1], 'handled') == 1 then return -1 end
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -34,7 +34,7 @@ class Inbox:
     def __init__(self, redis: Redis, group: str) -> None:
         self._redis = redis
         self._group = group
-        self._begin, self._handled, self._pardon = (redis.register_script(script) for script in (_BEGIN, _HANDLED, _PARDON))
+        self._begin, self._handled, self._pardon = (redis.register_script(script) for script in (BEGIN, _HANDLED, _PARDON))
         self._kept_ms = int(KEPT.total_seconds() * 1000)
 
     def _key(self, message_id: UUID | str, key: str) -> str:

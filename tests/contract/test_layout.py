@@ -32,8 +32,13 @@ ADAPTERS = {
     "services.gateway.ecgs",
     "services.gateway.refusals",
     "services.notify.app",
+    "services.notify.callbacks",
     "services.notify.dead_letters",
+    "services.notify.folded_inbox",
     "services.notify.handing_over",
+    "services.notify.refolding",
+    "services.notify.sent_notices",
+    "services.notify.standing_alarms",
     "services.triage.app",
     "services.triage.recent",
 }

@@ -3,11 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer
 
-from contracts.envelope import Envelope, Record, open_envelope
+from contracts import topics
+from contracts.directory import Contacts, ContactsLoaded, Directory, DirectoryLoaded
+from contracts.envelope import Envelope, Record, open_envelope, seal
+from contracts.ids import EventId, UploadId
 from contracts.topics import TOPICS, Topic, dead_letter_topic, read_event
 from contracts.vocabulary import Frozen
 from services.runtime.blobs import open_blobs
@@ -17,43 +23,52 @@ from services.runtime.redis_link import connect
 from services.runtime.service import Links, Plan, Service
 from services.runtime.settings import Settings
 from services.runtime.topics_admin import ensure_topics
+from services.runtime.waiting import until_there
 from tests.conftest import Stack
 
 LIMIT_S = 30
 
 
-def settings_for(stack: Stack, folder: Path) -> Settings:
-    """Return the settings of a service whose pager lies in the folder. One instance name: a service finds its earlier self's partitions at once."""
-    return Settings(
-        kafka=stack.kafka, redis=stack.redis, blobs=stack.blobs, link="https://console.example", instance="test", pager=folder / "pager.jsonl"
-    )
+def settings_for(stack: Stack, folder: Path, **more: Any) -> Settings:
+    """Return the settings of a service whose files lie in the folder. One instance name: a service finds its earlier self's partitions at once."""
+    told = {"kafka": stack.kafka, "redis": stack.redis, "blobs": stack.blobs, "pager": folder / "pager.jsonl", "instance": "test"}
+    return Settings(**told | {"link": "https://console.example"} | more)
 
 
 @asynccontextmanager
 async def running(settings: Settings, *plans: Plan) -> AsyncIterator[list[Service]]:
-    """Run services until the end of the block; they know what was loaded before, and hear of what is loaded meanwhile."""
+    """Run services until the end of the block."""
     await ensure_topics(settings.kafka)
     writes = [topic for plan in plans for topic in plan.may_write()]
     links = Links(settings, connect(settings.redis), Producer(settings.kafka, "test", writes), open_blobs(settings.blobs))
     services = [plan.build(links) for plan in plans]
-    for followed in links.following:
-        await followed.read()
-    following = [asyncio.create_task(followed.follow()) for followed in links.following]
     broker = kafka_broker(settings.kafka)
     for reader in (reader for service in services for reader in service.readers):
         subscribe(broker, reader, instance=settings.instance)
     await broker.start()
+    lasting = [each.follow for each in links.following] + [each for service in services for each in service.background]
+    tasks = [asyncio.create_task(until_there(each, lambda _: None)) for each in lasting]
     try:
         yield services
     finally:
-        await broker.stop()
-        for task in following:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*following, return_exceptions=True)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await broker.stop()
         for stop in (each for service in services for each in service.on_stop):
             await stop()
         await links.producer.stop()
         await links.redis.aclose()
+    assert [each for each in ended if isinstance(each, Exception)] == []
+
+
+async def load(stack: Stack, directory: Directory, contacts: Contacts) -> None:
+    """Load a directory and how everybody is reached, as its command does."""
+    now = datetime.now(UTC)
+    async with writing(stack) as producer:
+        for event in (DirectoryLoaded(at=now, directory=directory), ContactsLoaded(at=now, version=directory.version, contacts=contacts)):
+            names = {"event_id": EventId(uuid4()), "subject": uuid4(), "correlation": UploadId(uuid4()), "causation": uuid4()}
+            await producer.publish(topics.DIRECTORY, [seal(event, source="test", key=event.KEY, time=now, recorded=now, **names)])
 
 
 @asynccontextmanager
