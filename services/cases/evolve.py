@@ -95,7 +95,7 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
             return _in_hand(state, event)
 
 
-def _in_hand(
+def _in_hand(  # noqa: PLR0911 - a table: one line an event
     state: Case,
     event: Acknowledged
     | TakenOver

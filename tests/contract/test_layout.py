@@ -26,6 +26,7 @@ ADAPTERS = {
     "services.console.api",
     "services.console.app",
     "services.console.redis_projection",
+    "services.console.refolding",
     "services.console.who",
     "services.gateway.app",
     "services.gateway.body",
