@@ -25,6 +25,7 @@ from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
 
 READS = (topics.CASES, *dead_letters.TOPICS)
+FOLLOWS = (topics.DIRECTORY,)
 WRITES = (topics.DELIVERIES,)
 RUNG = "notify-rung"  # beside the letters that were handled: the messages for which a standing number has rung
 AT_ONCE = {RED_GROUP: 256, REST_GROUP: 64}  # a red waits for no other red either

@@ -36,7 +36,6 @@ ADAPTERS = {
     "services.notify.callbacks",
     "services.notify.dead_letters",
     "services.notify.folded_inbox",
-    "services.notify.handing_over",
     "services.notify.refolding",
     "services.notify.sent_notices",
     "services.notify.standing_alarms",
