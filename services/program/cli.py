@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from services.edge.uploader import Facts
-from services.program import rules, sending, show
+from services.program import ops_commands, rules, sending, show
 from services.program.server import DEFAULT_DATA, Refused, Server, find_server
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(case, name="case")
 ecg = typer.Typer(help="Recordings on paper.", no_args_is_help=True)
 app.add_typer(ecg, name="ecg")
 app.add_typer(rules.app, name="rules")
+app.add_typer(ops_commands.app, name="ops")
 
 talk = Console(stderr=True)
 REFUSED, USAGE = 1, 2
