@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from services.edge.uploader import Facts
-from services.program import access_commands, case_commands, directory_commands, load_command, rules, sending, show
+from services.program import access_commands, case_commands, directory_commands, load_command, ops_commands, rules, sending, show
 from services.program.server import DEFAULT_DATA, Refused, find_server
 from services.program.terminal import REFUSED, USAGE, JsonOption, ServerDataOption, print_line, refusing, talk
 
@@ -29,6 +29,7 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(access_commands.app, name="access")
 directory_commands.app.command("load", epilog="Example:  [bold]greenchannel directory load directory.yaml[/]")(load_command.load)
 app.add_typer(directory_commands.app, name="directory")
+app.add_typer(ops_commands.app, name="ops")
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds everything; the same folder goes on where it was.")]
 AgeOption = Annotated[int | None, typer.Option("--age", help="Years.", min=0, max=125)]

@@ -17,6 +17,7 @@ from tests.bench.latency import latency
 from tests.bench.memory import memory
 from tests.bench.reading import reading
 from tests.bench.start import start
+from tests.bench.state import state
 from tests.e2e.centre import Centre, running
 
 WIDTH = 140  # where no terminal says how wide it is
@@ -54,7 +55,11 @@ def _reading(_: Path, asked: argparse.Namespace) -> list[Figure]:
     return reading(quick=asked.quick)
 
 
-PARTS: dict[str, Part] = {"reading": _reading, "start": _start, "memory": _memory, "latency": _latency, "campaign": _campaign}
+def _state(folder: Path, asked: argparse.Namespace) -> list[Figure]:
+    return asyncio.run(state(folder, quick=asked.quick))
+
+
+PARTS: dict[str, Part] = {"reading": _reading, "start": _start, "memory": _memory, "latency": _latency, "campaign": _campaign, "state": _state}
 
 
 def main() -> int:
