@@ -76,7 +76,7 @@ async def test_two_that_remember_a_case_as_it_was_keep_every_message_of_it_and_l
         for desk, heard in ((other, reports[0]), (one, reports[1]), (other, acknowledgement)):
             await desk.hear(heard)
         loaded = await store.load(EventId(uuid4()), route)
-    assert once.sequence == opened.sequence + 3
+    assert once.sequence == opened.sequence + 4  # who else was called is told who has it
     assert loaded.case == once
     assert (loaded.case.owner, loaded.outbox) == ("ann", ())
     log = await log_of(stack, case, loaded.case.sequence)
