@@ -55,7 +55,7 @@ async def test_the_projection_keeps_facts_of_cases_in_several_buckets(redis: Red
     cases, upload = [CaseId(uuid4()) for _ in range(20)], UploadId(uuid4())
     for number, case in enumerate(cases, 1):
         fact = _fact(number, now)
-        places = [Place("case", case, listed_at=("centre",)), Place("upload", upload)]
+        places = [Place("case", case, listed_at="centre"), Place("upload", upload)]
         await projection.add([(fact, places)], now)
     found = await projection.cases(cases, pages=10)
     assert [len(facts) for facts, _ in found] == [1] * 20
