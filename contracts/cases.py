@@ -151,7 +151,7 @@ class NoticeReported(CaseEvent):
 
 class Reached(StrEnum):
     DELIVERED = "delivered"
-    OPENED = "opened"  # which is not an acknowledgement
+    OPENED = "opened"  # which is no acknowledgement
 
 
 class NoticeReached(CaseEvent):
@@ -184,8 +184,6 @@ class TakenOver(CaseEvent):
 
 
 class HandOverOffered(CaseEvent):
-    """It is the owner's until somebody accepts."""
-
     by: PersonId
     to_person: PersonId | None = None
     to_centre: CentreId | None = None

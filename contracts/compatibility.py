@@ -11,11 +11,11 @@ from typing import Any
 Schema = Mapping[str, Any]
 Seen = frozenset[tuple[int, int]]
 
-_WORDS = frozenset({"title", "description", "default", "examples", "deprecated", "discriminator", "$defs", "$id", "$schema", "$comment"})
+_WORDS = frozenset({"title", "description", "default", "examples", "deprecated", "writeOnly", "discriminator", "$defs", "$id", "$schema", "$comment"})
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _SAME = ("pattern", "format", "multipleOf", "uniqueItems", "contentEncoding", "contentMediaType")
-_PARTS = ("type", "enum", "properties", "required", "additionalProperties", "propertyNames", "items", "prefixItems")
+_PARTS = ("type", "enum", "properties", "required", "additionalProperties", "patternProperties", "propertyNames", "items", "prefixItems")
 _UNDERSTOOD = _WORDS | {*_LOWER, *_UPPER, *_SAME, *_PARTS}
 _FROM_ZERO = frozenset({"minLength", "minItems", "minProperties"})  # without them nothing is shorter than 0 either
 
@@ -158,9 +158,25 @@ def _object_gaps(way: _Way, written: Schema, read: Schema, path: str, seen: Seen
             yield from _gaps(way, fields.get(name, others), known.get(name, others_known), f"{path}.{name}", seen)
     if others is not False:
         yield from _gaps(way, others, others_known, f"{path}.*", seen)
+    if others is not False or "patternProperties" in written:
         yield from _gaps(way, written.get("propertyNames", True), read.get("propertyNames", True), f"{path}, its names", seen)
+    yield from _pattern_gaps(way, written, read, path, seen)
     if fields and "propertyNames" in read:
         yield from _gaps(way, {"enum": sorted(fields)}, read["propertyNames"], f"{path}, its names", seen)
+
+
+def _pattern_gaps(way: _Way, written: Schema, read: Schema, path: str, seen: Seen) -> Iterator[str]:
+    """Values under names of a pattern. Whether one pattern holds all names of another is not judged, so both must have the same."""
+    patterns, known = written.get("patternProperties", {}), read.get("patternProperties", {})
+    for pattern in sorted(patterns.keys() | known.keys()):
+        if pattern in patterns and pattern in known:
+            yield from _gaps(way, patterns[pattern], known[pattern], f"{path}.*", seen)
+        else:
+            has, lacks = (way.writer, way.reader) if pattern in patterns else (way.reader, way.writer)
+            yield f"{path}: {has} has names of the pattern {pattern}, {lacks} does not"
+    if patterns or known:
+        for name in sorted(written.get("properties", {}).keys() ^ read.get("properties", {}).keys()):
+            yield f"{path}.{name}: one side names it beside names of a pattern, which is not judged here, so it may break"
 
 
 def _array_gaps(way: _Way, written: Schema, read: Schema, path: str, seen: Seen) -> Iterator[str]:

@@ -22,9 +22,7 @@ class NoticeSent(NoticeEvent):
 
     schema_version = 2
 
-    said_by: NoticeId | None = Field(
-        default=None, description="another notice, sent just before, that said the same: this one was not sent"
-    )
+    said_by: NoticeId | None = Field(default=None, description="another notice, sent just before, that said the same: this one was not sent")
 
 
 class NoticeDelivered(NoticeEvent):

@@ -3,7 +3,6 @@
 Rosters' and centres' hours are on the wall clock of `timezone`. Whether the whole makes sense (gaps, cycles, a red that rings nobody) is judged
 by `greenchannel directory check`; the models here refuse only what could not be read."""
 
-import re
 from datetime import datetime, time
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
@@ -105,7 +104,7 @@ class Shift(Entry):
     """People in turn, each for so many hours, from the first hand-over on; within `hours` where they are given."""
 
     people: tuple[PersonId, ...] = Field(min_length=1)
-    begins: datetime = Field(description="the first hand-over, on the wall clock")
+    begins: datetime = Field(description="the first hand-over, on the wall clock", json_schema_extra={"format": "date-time-local"})
     shift_h: int = Field(default=24, ge=1, le=24 * 28)
     hours: Hours = Hours()
 
@@ -138,7 +137,7 @@ class Step(Entry):
 
 
 class Policy(Entry):
-    """Steps in their order, the whole so many times, then another policy or the first step again: it never ends."""
+    """Steps in their order, each so many times, then another policy or the first step again: it never ends."""
 
     steps: tuple[Step, ...] = Field(min_length=1)
     repeat: int = Field(default=1, ge=1, le=10, description="how often each step is paged before the next")
@@ -197,4 +196,39 @@ def target_of(target: Target) -> tuple[str, Slug]:
 
 
 def is_team(member: Member) -> bool:
-    return re.match("team:", member) is not None
+    return member.startswith("team:")
+
+
+def people_of_centre(directory: Directory, centre_id: CentreId) -> frozenset[PersonId]:
+    """Return everybody whom a centre's policies may page: its people. What is not listed any more names nobody."""
+    centre = directory.centres.get(centre_id)
+    asked = [policy_id for policy_id in (centre.policy, centre.reading_policy) if policy_id] if centre else []
+    policies, people = set[PolicyId](), set[PersonId]()
+    while asked:
+        policy_id = asked.pop()
+        policy = directory.policies.get(policy_id)
+        if policy is not None and policy_id not in policies:
+            policies.add(policy_id)
+            asked += [policy.then] if policy.then else []
+            people |= {person_id for step in policy.steps for target in step.page for person_id in _people_of_target(directory, target)}
+    return frozenset(people & directory.people.keys())
+
+
+def _people_of_target(directory: Directory, target: Target) -> frozenset[PersonId]:
+    kind, name = target_of(target)
+    if kind == "person":
+        return frozenset({name})
+    if kind == "team":
+        return _people_of_team(directory, name, frozenset())
+    roster = directory.rosters.get(name)
+    if roster is None:
+        return frozenset()
+    return frozenset({each for shift in roster.rotation for each in shift.people} | {override.person for override in roster.overrides})
+
+
+def _people_of_team(directory: Directory, team_id: TeamId, within: frozenset[TeamId]) -> frozenset[PersonId]:
+    team = directory.teams.get(team_id)
+    if team is None or team_id in within:
+        return frozenset()
+    nested = [_people_of_team(directory, member.removeprefix("team:"), within | {team_id}) for member in team.members if is_team(member)]
+    return frozenset(member for member in team.members if not is_team(member)).union(*nested)

@@ -5,23 +5,30 @@ from uuid import UUID
 
 from contracts import topics
 from services.cases.desk import Desk
+from services.cases.kafka_log import KafkaLog
+from services.cases.keeper import Keeper
+from services.cases.redis_folding import RedisFolding
 from services.cases.redis_store import RedisStore
+from services.cases.snapshots import BlobSnapshots
+from services.runtime.fence import Lease
 from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
-from services.runtime.yaml_files import read_directory
 
 READS = (topics.INTAKE_EMERGENCY, topics.ASSESSMENTS_EMERGENCY, topics.ASSESSMENTS_ROUTINE, topics.COMMANDS, topics.DELIVERIES)
+FOLLOWS = (topics.DIRECTORY,)
 WRITES = (topics.CASES, topics.COMMANDS)
 
 
 def build(links: Links) -> Service:
-    directory = read_directory(links.settings.directory)
     store = RedisStore(links.redis)
-    desk = Desk(store, links.producer, lambda: directory, _now)
+    desk = Desk(store, links.producer, links.directory.current, _now)
     readers = [
         Reader(topic, f"cases.{topic.name}", desk.hear, inbox=_CountedByLoad(store), dead_letters=links.producer, at_once=16) for topic in READS
     ]
-    return Service(readers=readers, background=(desk.watch,))
+    log, folding = KafkaLog(links.settings.kafka, f"cases-log-{links.settings.instance}"), RedisFolding(links.redis)
+    snapshots = BlobSnapshots(links.blobs)
+    keeper = Keeper(folding, log, snapshots, Lease(links.redis, "cases"), store.refused, desk.in_hand.ended, _now)
+    return Service(readers=readers, background=(desk.watch, keeper.keep), on_stop=(log.close,))
 
 
 PLAN = Plan(name="cases", writes=WRITES, build=build, dead_letters_of=READS)

@@ -6,7 +6,8 @@ import asyncio
 import heapq
 import itertools
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -22,19 +23,20 @@ from contracts.ids import CaseId, EventId, PatientKey, UploadId, case_id, event_
 from contracts.intake import EcgUploaded
 from contracts.topics import Topic
 from contracts.vocabulary import Priority
-from services.cases.decide import Heard, Told, decide
+from services.cases.decide import decide
+from services.cases.decision import Heard, Told
 from services.cases.evolve import evolve
 from services.cases.outbox import Claimed, Entry, Loaded, Route, entry
 from services.cases.state import Case
 from services.cases.timers import timers
 from services.runtime.buckets import COUNT, bucket_of
 from services.runtime.errors import Away, GreenchannelError
-from services.runtime.settling import ATTEMPTS, Message, TriedTooOften
+from services.runtime.messages import ATTEMPTS, Message, TriedTooOften
 
 OVERTAKEN_AT_MOST = 20
 LOOK_EVERY_S = 0.25
 RECENT_AT_MOST = 500
-SLICE = 16  # buckets a look: all of them in four seconds
+SLICE = 128  # buckets a look: all of them in half a second, for what others set
 
 log = get_logger()
 
@@ -86,12 +88,35 @@ class _Recent:
             self._of_upload.pop(upload.upload_id, None)
 
 
+class InHand:
+    """The work that has begun and not ended: what it stepped may still be on its way to the log."""
+
+    def __init__(self) -> None:
+        self._under_way = set[asyncio.Future[None]]()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        ended = asyncio.get_running_loop().create_future()
+        self._under_way.add(ended)
+        try:
+            yield
+        finally:
+            self._under_way.discard(ended)
+            ended.set_result(None)
+
+    async def ended(self) -> None:
+        """Return when all that is under way now has ended; what begins meanwhile is not waited for."""
+        if self._under_way:
+            await asyncio.wait(set(self._under_way))
+
+
 class Desk:
     """Where messages about cases are heard; any number of them, in as many processes, share one Redis."""
 
     def __init__(self, store: Store, log: Log, directory: Callable[[], Directory], now: Callable[[], datetime]) -> None:
         """directory raises Away while none is known."""
         self._store, self._log, self._directory, self._now = store, log, directory, now
+        self.in_hand = InHand()
         self._recent = _Recent()
         self._soon: list[tuple[float, int]] = []  # a heap: when to look at which bucket, for the timers that were set here
 
@@ -99,6 +124,10 @@ class Desk:
         """Bring one message into its case; return when what follows from it is in Kafka.
 
         A message that ended its process finds no recent case in the next one, and is counted there."""
+        with self.in_hand.one():
+            await self._hear(message)
+
+    async def _hear(self, message: Message) -> None:
         told: Told = message.event  # type: ignore[assignment] # the topics of READS carry nothing else
         route = _route(told, message.envelope.partitionkey)
         recent = self._recent.find(route)
@@ -135,14 +164,15 @@ class Desk:
             await self._store.sent(key, decision)
 
     def _look_when_due(self, before: Case, after: Case) -> None:
+        known = timers(before)
         for name, timer in timers(after).items():
-            if name not in timers(before):
+            if name not in known:
                 heapq.heappush(self._soon, (timer.due_at.timestamp(), bucket_of(after.patient_key)))
 
     async def watch(self) -> None:
         """Send the commands of timers that are due, and what others left in an outbox; for ever.
 
-        It looks where it knows of a timer, and in turn everywhere: at all at first, then at each bucket every few seconds, for what others set."""
+        It looks where it knows of a timer, and in turn everywhere: at all at first, then at each bucket every half second, for what others set."""
         looked_at: Iterable[int] = range(COUNT)
         turn = itertools.cycle(range(0, COUNT, SLICE))
         while True:
@@ -170,7 +200,8 @@ class Desk:
         state, outbox = await self._store.case_in(bucket, case)
         if state is not None:
             log.info("outbox taken over", case_id=str(case))
-            await self._relay(state.patient_key, outbox)
+            with self.in_hand.one():
+                await self._relay(state.patient_key, outbox)
 
     async def _fire(self, bucket: int, case: CaseId, timer: str) -> None:
         state, _ = await self._store.case_in(bucket, case)

@@ -4,21 +4,53 @@ from typing import assert_never
 
 from contracts.cases import (
     Acknowledged,
+    ActivationCancelled,
     AssessmentMissed,
+    CaseClosed,
     CaseEvents,
+    CaseLinked,
     CaseOpened,
     CaseRaised,
     CaseSettled,
     ClinicAnswered,
+    ClinicToldToCall,
     CommandRefused,
+    Confirmed,
+    HandOverAccepted,
+    HandOverDeclined,
+    HandOverExpired,
+    HandOverOffered,
+    LabActivated,
+    NobodyOnCall,
+    NoteRequested,
+    NoticeOutcome,
+    NoticeReached,
     NoticeReported,
+    OwnerReleased,
+    PageReason,
     PageRequested,
+    PatientArrived,
+    PatientDeparted,
+    ReadingDone,
+    ReadingListed,
+    ReadingOverdue,
+    ReferralAccepted,
     RepeatAsked,
+    Said,
+    StoodDown,
+    StrategyChosen,
+    StrategyProposed,
+    TakenOver,
+    Treated,
     UploadAssessed,
     UploadReceived,
 )
-from contracts.vocabulary import Lane, Priority
-from services.cases.state import Case, Phase, Upload
+from contracts.ids import NoticeId, PersonId, UploadId
+from contracts.vocabulary import Instant, Lane, Priority, Treatment
+from services.cases.state import AFTERWARDS, Case, HandOver, Notice, Phase, Told, Upload
+from services.cases.timers import CLINIC_CALLS_AFTER, PAGE_AGAIN_AFTER
+
+OF_THE_POLICY = frozenset({PageReason.STEP, PageReason.NOBODY_ON_CALL, PageReason.NEXT_METHOD})
 
 
 def evolve(state: Case, event: CaseEvents) -> Case:
@@ -27,7 +59,7 @@ def evolve(state: Case, event: CaseEvents) -> Case:
     return _changed(state, event).model_copy(update={"sequence": state.sequence + 1, "last_at": last_at})
 
 
-def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: PLR0911 - a table: one line an event
+def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PLR0912 - a table: one line an event
     match event:
         case UploadReceived():
             return _received(state, event)
@@ -40,23 +72,159 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: PLR0911 - a table
         case CaseRaised():
             return _raised(state, event)
         case PageRequested():
-            return state.model_copy(update={"round": event.round, "paged_at": event.at})
-        case Acknowledged():
-            return state.model_copy(update={"phase": Phase.ACKNOWLEDGED, "owner": event.by})
-        case CaseSettled():
-            return state.model_copy(update={"phase": Phase.CLOSED})
+            return _paged(state, event)
+        case NoteRequested():
+            return state.model_copy(update={"round": event.round})
+        case NoticeReported():
+            return _reported(state, event.notice_id, failed=event.outcome is not NoticeOutcome.SENT)
+        case NoticeReached():
+            return _reported(state, event.notice_id, failed=False)
         case ClinicAnswered() | RepeatAsked():
-            return state if state.is_open or state.phase is Phase.CLOSED else state.model_copy(update={"phase": Phase.ANSWERED})
-        case NoticeReported() | CommandRefused():
+            return state.model_copy(update={"phase": Phase.ANSWERED}) if state.phase in {Phase.NEW, Phase.WAITING} else state
+        case ClinicToldToCall():
+            return state.model_copy(update={"call_at": None})
+        case ReadingListed():
+            return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": event.read_by}))
+        case ReadingDone() | ReadingOverdue():
+            return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": None}))
+        case CaseSettled() | CaseClosed():
+            return _ended(state)
+        case NobodyOnCall() | StrategyChosen() | CaseLinked() | Said() | CommandRefused():
             return state
+        case _:
+            return _in_hand(state, event)
+
+
+def _in_hand(  # noqa: PLR0911 - a table: one line an event
+    state: Case,
+    event: Acknowledged
+    | TakenOver
+    | OwnerReleased
+    | HandOverOffered
+    | HandOverAccepted
+    | HandOverDeclined
+    | HandOverExpired
+    | Confirmed
+    | StoodDown
+    | StrategyProposed
+    | ReferralAccepted
+    | LabActivated
+    | ActivationCancelled
+    | PatientDeparted
+    | PatientArrived
+    | Treated,
+) -> Case:
+    match event:
+        case Acknowledged() | TakenOver():
+            return _owned(state, event.by, event.at)
+        case OwnerReleased():
+            return state.model_copy(update={"phase": Phase.OPENED, "owner": None, "release_at": None, "hand_over": None, "again_at": None})
+        case HandOverOffered():
+            offered = HandOver(sequence=state.sequence + 1, to_person=event.to_person, to_centre=event.to_centre, accept_by=event.accept_by)
+            return state.model_copy(update={"hand_over": offered, "release_at": None})
+        case HandOverAccepted():
+            return _owned(state, event.by, event.at).model_copy(update={"centre_id": event.centre_id})
+        case HandOverDeclined() | HandOverExpired():
+            return state if state.owner is None else _owned(state, state.owner, event.at)
+        case StoodDown():
+            over = {"phase": Phase.STOOD_DOWN, "stood_down_at": event.at, "release_at": None, "hand_over": None, "notices": (), "diagnosis": None}
+            return state.model_copy(update=over)
+        case StrategyProposed():
+            return state.model_copy(update={"is_proposed": True})
+        case ReferralAccepted():
+            return state.model_copy(update={"is_referred": True})
+        case _:
+            return _on_the_way(state, event)
+
+
+def _on_the_way(state: Case, event: Confirmed | LabActivated | ActivationCancelled | PatientDeparted | PatientArrived | Treated) -> Case:
+    match event:
+        case Confirmed():
+            return _in_phase(state.model_copy(update={"diagnosis": event.diagnosis, "release_at": None, "notices": ()}))
+        case LabActivated():
+            return _in_phase(state.model_copy(update={"is_activated": True}))
+        case ActivationCancelled():
+            looked_at_again = state.model_copy(update={"is_activated": False, "diagnosis": None})
+            return looked_at_again if state.owner is None else _owned(looked_at_again, state.owner, event.at)
+        case PatientDeparted():
+            return _in_phase(state.model_copy(update={"moved": Phase.DEPARTED, "moved_at": event.happened_at}))
+        case PatientArrived():
+            return _in_phase(state.model_copy(update={"moved": Phase.ARRIVED, "moved_at": event.happened_at}))
+        case Treated():
+            is_bridge = event.treatment is Treatment.LYSIS_BOLUS  # the patient still goes to the centre
+            return state if is_bridge else state.model_copy(update={"phase": Phase.TREATED, "release_at": None, "hand_over": None, "notices": ()})
         case _:
             assert_never(event)
 
 
 def _raised(state: Case, event: CaseOpened | CaseRaised) -> Case:
-    open_for = {"priority": event.priority, "upload_id": event.upload_id}
-    to_be_seen = {"raised_sequence": state.sequence + 1, "raised_at": event.at}
-    return state.model_copy(update={"phase": Phase.OPENED, "owner": None} | open_for | to_be_seen)
+    """People are called: whatever was decided before is open again; what lies ahead of the patient is as far as they have come."""
+    waits_for_nobody = event.priority in {Priority.RED, Priority.NOT_EVALUABLE}
+    is_over = state.phase in AFTERWARDS or not state.is_open
+    course = {"moved": None, "moved_at": None, "is_referred": False, "is_activated": False, "diagnosis": None} if is_over else {}
+    return state.model_copy(
+        update=course
+        | {
+            "phase": Phase.OPENED,
+            "priority": event.priority,
+            "upload_id": event.upload_id,
+            "raised_sequence": state.sequence + 1,
+            "raised_at": event.at,
+            "call_at": event.at + CLINIC_CALLS_AFTER if waits_for_nobody else None,
+            "step": None,
+            "again_at": None,
+            "notices": (),
+            "told": (),
+            "owner": None,
+            "release_at": None,
+            "hand_over": None,
+            "stood_down_at": None,
+        }
+    )
+
+
+def _paged(state: Case, event: PageRequested) -> Case:
+    """A notice more. Of a new round it is the first; of the same it stands beside the others."""
+    notice = Notice(notice_id=event.notice_id, person_id=event.person_id, method=event.method, answer_by=event.answer_by)
+    others = tuple(told for told in state.told if told.person_id != event.person_id)
+    changed: dict[str, object] = {
+        "round": event.round,
+        "notices": (*state.notices, notice) if event.round == state.round else (notice,),
+        "told": (*others, Told(person_id=event.person_id, method=event.method)),
+    }
+    if event.reason is PageReason.OWNER_SILENT:
+        changed["release_at"] = event.again_at
+    elif event.reason in OF_THE_POLICY and state.phase is Phase.OPENED:
+        changed |= {"again_at": event.again_at or event.at + PAGE_AGAIN_AFTER, "step": event.step if event.step is not None else state.step}
+    return state.model_copy(update=changed)
+
+
+def _reported(state: Case, notice_id: NoticeId, *, failed: bool) -> Case:
+    """Something is known of a notice: it is awaited no more. What failed stays failed."""
+    known = state.notice(notice_id)
+    if known is None:
+        return state
+    settled = known.model_copy(update={"answer_by": None, "failed": failed})
+    return state.model_copy(update={"notices": tuple(settled if notice.notice_id == notice_id else notice for notice in state.notices)})
+
+
+def _owned(state: Case, by: PersonId, at: Instant) -> Case:
+    """Somebody has it in hand from now on, and their time counts; nothing more is awaited of who else was paged."""
+    nothing_awaited = {"release_at": None, "hand_over": None, "notices": (), "again_at": None}
+    owned = state.model_copy(update=nothing_awaited | {"owner": by, "owned_sequence": state.sequence + 1, "owned_at": at})
+    return owned if state.phase in AFTERWARDS else _in_phase(owned)
+
+
+def _in_phase(state: Case) -> Case:
+    """Return the case in the phase that it has by what is known: how far the patient has come, the lab, the diagnosis."""
+    by_decision = Phase.ACTIVATED if state.is_activated else Phase.CONFIRMED if state.diagnosis is not None else Phase.ACKNOWLEDGED
+    return state.model_copy(update={"phase": state.moved or by_decision, "stood_down_at": None})
+
+
+def _ended(state: Case) -> Case:
+    return state.model_copy(
+        update={"phase": Phase.CLOSED, "notices": (), "told": (), "release_at": None, "hand_over": None, "call_at": None, "again_at": None}
+    )
 
 
 def _received(state: Case, event: UploadReceived) -> Case:
@@ -69,9 +237,11 @@ def _received(state: Case, event: UploadReceived) -> Case:
         lane=Lane.EMERGENCY,
         age_y=event.age_y,
         sex=event.sex,
+        first_contact_at=event.first_contact_at,
     )
     state = _with_upload(state, known or waiting)
-    return state if known or state.is_open else state.model_copy(update={"phase": Phase.WAITING})
+    is_before_all = state.phase in {Phase.NEW, Phase.ANSWERED, Phase.CLOSED}
+    return state.model_copy(update={"phase": Phase.WAITING}) if known is None and is_before_all else state
 
 
 def _assessed(state: Case, event: UploadAssessed) -> Case:
@@ -87,13 +257,15 @@ def _assessed(state: Case, event: UploadAssessed) -> Case:
             lane=event.lane,
             age_y=event.age_y,
             sex=event.sex,
+            first_contact_at=event.first_contact_at or (known.first_contact_at if known else None),
             priority=event.priority,
             headline=event.headline,
+            read_by=known.read_by if known else None,
         ),
     )
 
 
-def _known(state: Case, upload_id: object) -> Upload:
+def _known(state: Case, upload_id: UploadId) -> Upload:
     return next(upload for upload in state.uploads if upload.upload_id == upload_id)
 
 

@@ -2,8 +2,8 @@
 
 from enum import StrEnum
 
-from contracts.ids import CaseId, CentreId, ClinicId, PatientKey, PersonId, UploadId
-from contracts.vocabulary import Age, Frozen, Instant, Lane, Priority, Sex
+from contracts.ids import CaseId, CentreId, ClinicId, NoticeId, PatientKey, PersonId, UploadId
+from contracts.vocabulary import Age, Diagnosis, Frozen, Instant, Lane, Priority, Sex
 
 NOT_READ_YET = "the ECG was not read in time: look at it, or have it recorded again"
 
@@ -14,7 +14,17 @@ class Phase(StrEnum):
     ANSWERED = "answered"  # the clinic was told, and no case came of it
     OPENED = "opened"  # people are paged
     ACKNOWLEDGED = "acknowledged"
+    CONFIRMED = "confirmed"
+    STOOD_DOWN = "stood_down"
+    ACTIVATED = "activated"  # the lab
+    DEPARTED = "departed"
+    ARRIVED = "arrived"
+    TREATED = "treated"
     CLOSED = "closed"
+
+
+IN_HAND = frozenset({Phase.ACKNOWLEDGED, Phase.CONFIRMED, Phase.ACTIVATED, Phase.DEPARTED, Phase.ARRIVED})
+AFTERWARDS = frozenset({Phase.STOOD_DOWN, Phase.TREATED})  # nobody is awaited, and what comes in still belongs to it
 
 
 class Upload(Frozen):
@@ -25,8 +35,10 @@ class Upload(Frozen):
     lane: Lane
     age_y: Age | None = None
     sex: Sex | None = None
+    first_contact_at: Instant | None = None
     priority: Priority | None = None  # None: not assessed
     headline: str = ""  # of its assessment
+    read_by: Instant | None = None  # on the reading list; None: not, or not any more
 
     @property
     def is_for_people(self) -> bool:
@@ -36,7 +48,33 @@ class Upload(Frozen):
     @property
     def reason(self) -> str:
         """Why people look at it."""
-        return self.headline if self.priority in {Priority.RED, Priority.NOT_EVALUABLE} else NOT_READ_YET
+        return NOT_READ_YET if self.priority is None else self.headline
+
+
+class Notice(Frozen):
+    """One notice of the last round: how a person was paged, and until when something is to be known of it."""
+
+    notice_id: NoticeId
+    person_id: PersonId
+    method: str
+    answer_by: Instant | None = None  # None: something is known of it
+    failed: bool = False
+
+
+class Told(Frozen):
+    """How a person was paged last since the case was raised: whoever was called is told who has it in hand."""
+
+    person_id: PersonId
+    method: str
+
+
+class HandOver(Frozen):
+    """Offered, and not yet accepted."""
+
+    sequence: int
+    to_person: PersonId | None = None
+    to_centre: CentreId | None = None
+    accept_by: Instant
 
 
 class Case(Frozen):
@@ -50,19 +88,43 @@ class Case(Frozen):
     upload_id: UploadId | None = None  # the upload that it is open for
     raised_sequence: int = 0  # of the event by which people are paged now: who takes it in hand must have seen that one
     raised_at: Instant | None = None
+    call_at: Instant | None = None  # when the clinic is told to call, if nobody has it in hand by then; None: it was told, or need not be
     centre_id: CentreId | None = None
-    round: int = 0
-    paged_at: Instant | None = None
+    round: int = 0  # of notices: each is one more
+    step: int | None = None  # of the escalation policy that was paged last; None: none since it was raised
+    again_at: Instant | None = None  # when the next step is paged
+    notices: tuple[Notice, ...] = ()  # of the last round
+    told: tuple[Told, ...] = ()
     owner: PersonId | None = None
+    owned_sequence: int = 0  # of the event from which the owner's time counts
+    owned_at: Instant | None = None
+    release_at: Instant | None = None  # the owner was paged again: when the policy goes on
+    hand_over: HandOver | None = None
+    diagnosis: Diagnosis | None = None
+    is_proposed: bool = False  # a strategy
+    is_referred: bool = False
+    is_activated: bool = False
+    moved: Phase | None = None  # how far the patient has come: departed, arrived
+    moved_at: Instant | None = None
+    stood_down_at: Instant | None = None
 
     @property
     def is_open(self) -> bool:
-        return self.phase in {Phase.OPENED, Phase.ACKNOWLEDGED}
+        """People are called for it, or have it in hand."""
+        return self.phase is Phase.OPENED or self.phase in IN_HAND
 
     @property
     def is_live(self) -> bool:
         """Something is still expected of it: the patient's next upload joins it. Else it begins another case."""
-        return self.is_open or any(upload.due_at for upload in self.uploads)
+        return self.is_open or self.phase in AFTERWARDS or any(upload.due_at or upload.read_by for upload in self.uploads)
+
+    @property
+    def awaits_decision(self) -> bool:
+        """Somebody has it in hand, and has neither confirmed it nor stood it down."""
+        return self.phase in IN_HAND and self.diagnosis is None
 
     def upload(self, upload_id: UploadId) -> Upload | None:
         return next((upload for upload in self.uploads if upload.upload_id == upload_id), None)
+
+    def notice(self, notice_id: NoticeId) -> Notice | None:
+        return next((notice for notice in self.notices if notice.notice_id == notice_id), None)

@@ -11,16 +11,29 @@ from uuid import UUID
 
 from contracts import topics
 from contracts.assessments import Assessed
-from contracts.cases import CaseEvent, CaseOpened, CommandRefused, NoticeReported, PageRequested
+from contracts.cases import (
+    CaseEvent,
+    CaseOpened,
+    CommandRefused,
+    HandOverAccepted,
+    HandOverOffered,
+    NobodyOnCall,
+    NoteRequested,
+    NoticeReached,
+    NoticeReported,
+    PageRequested,
+    ReadingListed,
+)
 from contracts.envelope import Envelope
-from contracts.ids import CentreId, EventId
+from contracts.ids import CentreId, EventId, UploadId
 from contracts.intake import EcgUploaded
 from contracts.topics import Topic, read_event
-from contracts.vocabulary import Frozen, Instant
+from contracts.vocabulary import Event, Frozen, Instant
 from services.console.words import Told
 
 TOPICS = MappingProxyType({topic.name: topic for topic in topics.TOPICS})
-REPEATING = (PageRequested, NoticeReported, CommandRefused)  # as long as a case is open there are more of them
+# As long as a case is open there are more of them.
+REPEATING = (PageRequested, NobodyOnCall, NoteRequested, NoticeReported, NoticeReached, CommandRefused)
 
 
 class Fact(Frozen):
@@ -55,7 +68,17 @@ class Place:
     of: Literal["upload", "case"]
     id: UUID
     repeating: bool = False
-    opened_at: CentreId | None = None  # the case's centre, where this fact opens it
+    listed_at: CentreId | None = None  # the centre in whose list of cases this fact puts the case
+    to_read: "ToRead | None" = None  # what this fact puts on a reading list
+
+
+@dataclass(frozen=True)
+class ToRead:
+    """An upload on a centre's reading list. That it was read is another fact of its case, and is looked for when the list is shown."""
+
+    centre_id: CentreId
+    upload_id: UploadId
+    read_by: Instant
 
 
 def fact_of(topic: Topic, envelope: Envelope, event: Told) -> Fact:
@@ -77,9 +100,21 @@ def places_of(event: Told) -> tuple[Place, ...]:
     assert isinstance(event, CaseEvent)  # noqa: S101 - the union of words.py says so; a type checker is told
     if isinstance(event, REPEATING):
         return (Place("case", event.case_id, repeating=True),)
+    to_read = ToRead(event.centre_id, event.upload_id, event.read_by) if isinstance(event, ReadingListed) else None
+    of_case = Place("case", event.case_id, listed_at=lists_at(event), to_read=to_read)
     upload_id = getattr(event, "upload_id", None)
-    of_case = Place("case", event.case_id, opened_at=event.centre_id if isinstance(event, CaseOpened) else None)
     return (of_case, Place("upload", upload_id)) if upload_id else (of_case,)
+
+
+def lists_at(event: Event) -> CentreId | None:
+    """Return the centre whose case it is from this event on, beside those whose it was: it was opened there, offered to it, taken over by it."""
+    match event:
+        case CaseOpened() | HandOverAccepted():
+            return event.centre_id
+        case HandOverOffered():
+            return event.to_centre
+        case _:
+            return None
 
 
 def in_order(facts: Facts) -> list[Fact]:

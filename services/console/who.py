@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from contracts.access import Access, ClinicToken
+from contracts.access import Access, ClinicTokenAdded, Role
+from contracts.answering import centres_of_clinic, centres_of_person
 from contracts.directory import Directory
 from contracts.ids import CentreId, ClinicId, PersonId
 from services.runtime.http import Problem, bearer_token, unauthorized
+
+COMMANDING = {Role.CLINICIAN, Role.COORDINATOR}
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Clinic:
 class Person:
     person_id: PersonId
     centres: tuple[CentreId, ...]
+    roles: tuple[Role, ...]
 
 
 def who_asks(request: Request, access: Access, directory: Directory) -> Clinic | Person:
@@ -26,9 +30,9 @@ def who_asks(request: Request, access: Access, directory: Directory) -> Clinic |
     holder = access.holder(bearer_token(request))
     if holder is None:
         raise unauthorized("This token is not known here. Ask whoever runs Greenchannel for yours.")
-    if isinstance(holder, ClinicToken):
-        return Clinic(holder.clinic)
-    return Person(holder.person, tuple(centre_id for centre_id, centre in directory.centres.items() if holder.person in centre.on_call))
+    if isinstance(holder, ClinicTokenAdded):
+        return Clinic(holder.clinic_id)
+    return Person(holder.person_id, centres_of_person(directory, holder.person_id), holder.roles)
 
 
 def person_of(who: Clinic | Person) -> Person:
@@ -36,11 +40,18 @@ def person_of(who: Clinic | Person) -> Person:
     if isinstance(who, Clinic):
         raise Problem(403, "Not allowed", "A clinic's token reads its own uploads: GET /v1/uploads/{upload_id}. Cases are for the centre's people.")
     if not who.centres:
-        raise Problem(403, "Not allowed", f"{who.person_id} is on call at no centre of the directory, and reads no cases.")
+        raise Problem(403, "Not allowed", f"{who.person_id} is paged by no centre of the directory, and reads no cases.")
+    return who
+
+
+def may_command(who: Person) -> Person:
+    """Return the person; Problem 403 where their roles only read."""
+    if not COMMANDING & set(who.roles):
+        raise Problem(403, "Not allowed", f"{who.person_id} may read cases, not act on them: that takes a clinician's or a coordinator's account.")
     return who
 
 
 def may_read_upload(who: Clinic | Person, clinic_id: ClinicId, directory: Directory) -> bool:
     if isinstance(who, Clinic):
         return who.clinic_id == clinic_id
-    return directory.centre_of(clinic_id)[0] in who.centres
+    return not set(who.centres).isdisjoint(centres_of_clinic(directory, clinic_id))

@@ -3,40 +3,25 @@
 from pathlib import Path
 
 from contracts import topics
-from contracts.access import Access
-from contracts.directory import Directory
 from services.gateway.ecgs import router
 from services.gateway.intake import Intake
 from services.gateway.room import Room
 from services.runtime.errors import ConfigurationError
 from services.runtime.service import Links, Plan, Service
-from services.runtime.yaml_files import read_access, read_directory
 
 READS = ()
+FOLLOWS = (topics.ACCESS, topics.DIRECTORY)
 WRITES = (topics.INTAKE_EMERGENCY, topics.INTAKE_ROUTINE)
 SECRET_BYTES_AT_LEAST = 32
 
 
 def build(links: Links) -> Service:
     """Wire the gateway; ConfigurationError where a file that it needs is missing or wrong."""
-    settings = links.settings
-    directory = read_directory(settings.directory)
-    access = read_access(settings.access)
-    clinics_must_be_listed(access, directory, settings.access)
-    intake = Intake(links.blobs, links.producer, _patient_secret(settings.patient_key_secret))
-    return Service(router=router(access, directory, intake, Room()))
+    intake = Intake(links.blobs, links.producer, _patient_secret(links.settings.patient_key_secret))
+    return Service(router=router(links.access.current, links.directory.current, intake, Room()))
 
 
 PLAN = Plan(name="gateway", writes=WRITES, build=build)
-
-
-def clinics_must_be_listed(access: Access, directory: Directory, path: Path) -> None:
-    """Raise ConfigurationError where the access file, which lies at the path, has a token of a clinic that the directory does not list."""
-    for entry in access.clinics:
-        if entry.clinic not in directory.clinics:
-            raise ConfigurationError(
-                path, f"a token belongs to clinic {entry.clinic}, which the directory does not list; add it there or revoke the token"
-            )
 
 
 def _patient_secret(path: Path | None) -> bytes:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -9,8 +10,9 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from structlog import get_logger
 
-from contracts.access import Access, ClinicToken
-from contracts.directory import Directory
+from contracts.access import Access, ClinicTokenAdded
+from contracts.answering import nearest_centre
+from contracts.directory import Centre, Directory
 from contracts.ids import ClinicId
 from contracts.intake import EcgUploaded
 from contracts.vocabulary import Lane
@@ -31,8 +33,8 @@ _SHOWN_IN_OPENAPI = Depends(HTTPBearer(auto_error=False, scheme_name="bearer")) 
 log = get_logger()
 
 
-def router(access: Access, directory: Directory, intake: Intake, room: Room) -> APIRouter:
-    """Return the gateway's routes."""
+def router(access: Callable[[], Access], directory: Callable[[], Directory], intake: Intake, room: Room) -> APIRouter:
+    """Return the gateway's routes. access and directory raise Away while they are not known: then nothing is taken in."""
     routes = APIRouter(route_class=ProblemRoute)
     desk = _Desk(access, directory, intake, room)
 
@@ -48,7 +50,7 @@ def router(access: Access, directory: Directory, intake: Intake, room: Room) -> 
 
 
 class _Desk:
-    def __init__(self, access: Access, directory: Directory, intake: Intake, room: Room) -> None:
+    def __init__(self, access: Callable[[], Access], directory: Callable[[], Directory], intake: Intake, room: Room) -> None:
         self._access, self._directory, self._intake, self._room = access, directory, intake, room
 
     async def answer(self, request: Request) -> Response:
@@ -70,6 +72,7 @@ class _Desk:
 
     async def _receive(self, request: Request) -> Response:
         clinic_id = self._clinic_of(request)
+        _, centre = nearest_centre(self._directory(), clinic_id)
         _must_be_own(request.query_params.getlist("clinic"), clinic_id)
         idempotency_key = _idempotency_key(request)
         size_bytes = declared_bytes(request)
@@ -96,26 +99,26 @@ class _Desk:
         metrics.ACCEPTED.labels(event.lane).inc()
         metrics.ACCEPTING_SECONDS.labels(event.lane).observe(time.monotonic() - begun_s)
         log.info("upload accepted", upload_id=str(event.upload_id), clinic=clinic_id, lane=event.lane.value)
-        return self._accepted(event)
+        return _accepted(event, centre)
 
     def _clinic_of(self, request: Request) -> ClinicId:
-        holder = self._access.holder(bearer_token(request))
+        holder = self._access().holder(bearer_token(request))
         if holder is None:
             raise unauthorized("This token is not known here. Ask who runs the server for the clinic's token.")
-        if not isinstance(holder, ClinicToken):
+        if not isinstance(holder, ClinicTokenAdded):
             raise refusals.not_a_clinic()
-        return holder.clinic
+        return holder.clinic_id
 
-    def _accepted(self, event: EcgUploaded) -> Response:
-        _, centre = self._directory.centre_of(event.clinic_id)
-        content = {
-            "upload_id": str(event.upload_id),
-            "lane": event.lane.value,
-            "standing_number": centre.standing_number,
-            "unknown_facts": list(event.unknown_facts),
-            "received_at": event.at.isoformat(),
-        }
-        return JSONResponse(content, status_code=202, headers={"Location": f"/v1/uploads/{event.upload_id}"})
+
+def _accepted(event: EcgUploaded, centre: Centre) -> Response:
+    content = {
+        "upload_id": str(event.upload_id),
+        "lane": event.lane.value,
+        "standing_number": centre.standing_number,
+        "unknown_facts": list(event.unknown_facts),
+        "received_at": event.at.isoformat(),
+    }
+    return JSONResponse(content, status_code=202, headers={"Location": f"/v1/uploads/{event.upload_id}"})
 
 
 def _must_be_own(said: list[str], own: ClinicId) -> None:

@@ -1,47 +1,53 @@
-"""Wiring of notify: pages in two groups that share no thread, dead letters in a third, and what became of each notice. Nothing here decides."""
+"""Wiring of notify: pages in two groups that share no thread, dead letters in a third, providers' words, and what became of each notice.
 
-from collections.abc import Callable
+Nothing here decides."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from structlog import get_logger
 
 from contracts import topics
-from contracts.directory import Directory
+from contracts.directory import Contacts
 from contracts.envelope import Record
-from services.notify import dead_letters
-from services.notify.apprise_carrier import understands
-from services.notify.carriers import LOCAL, Carriers
-from services.notify.groups import DEAD_GROUP, RED_GROUP, REST_GROUP, Headers, is_alarming_letter, is_other_page, is_red_page
-from services.notify.handing_over import Alarms, Pages
-from services.runtime.errors import ConfigurationError
+from services.notify import callbacks, dead_letters
+from services.notify.addresses import unusable
+from services.notify.carriers import Carriers
+from services.notify.groups import DEAD_GROUP, RED_GROUP, REST_GROUP, Headers, is_alarming_letter, is_of_red_group, is_of_rest_group
+from services.notify.handing_over import Pages
+from services.notify.refolding import Refolding
+from services.notify.sent_notices import SentNotices
+from services.notify.standing_alarms import Alarms
 from services.runtime.inbox import Inbox
 from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
-from services.runtime.settings import Settings
-from services.runtime.yaml_files import read_directory
 
 READS = (topics.CASES, *dead_letters.TOPICS)
+FOLLOWS = (topics.DIRECTORY,)
 WRITES = (topics.DELIVERIES,)
 RUNG = "notify-rung"  # beside the letters that were handled: the messages for which a standing number has rung
 AT_ONCE = {RED_GROUP: 256, REST_GROUP: 64}  # a red waits for no other red either
+LOOKS_EVERY_S = 1.0
 
 log = get_logger()
 
 
 def build(links: Links) -> Service:
-    settings, directory = links.settings, read_directory(links.settings.directory)
-    check_addresses(directory, settings)
+    settings, refolding, notices = links.settings, Refolding(links.settings.kafka, links.redis, _now), SentNotices(links.redis)
+    directory, contacts = links.directory.current, links.contacts.current
     carriers = {group: Carriers(group, settings.pager, _now) for group in (RED_GROUP, REST_GROUP, DEAD_GROUP)}
 
     async def publish(record: Record) -> None:
         await links.producer.publish(topics.DELIVERIES, [record])
 
     def pages(group: str, wants: Callable[[Headers], bool]) -> Reader:
-        hear = Pages(carriers[group], publish, directory, settings.link, _now).hear
-        inbox = Inbox(links.redis, group)
-        return Reader(topics.CASES, group, hear, inbox=inbox, dead_letters=links.producer, wants=wants, at_once=AT_ONCE[group], in_order=False)
+        hear = Pages(carriers[group], publish, notices.keep, directory, contacts, settings.link, _now).hear
+        inbox, at_once = refolding.inboxes[group], AT_ONCE[group]
+        return Reader(topics.CASES, group, hear, inbox=inbox, dead_letters=links.producer, wants=wants, at_once=at_once, in_order=False)
 
-    alarms = Alarms(carriers[DEAD_GROUP], Inbox(links.redis, RUNG), directory)
+    alarms = Alarms(carriers[DEAD_GROUP], Inbox(links.redis, RUNG), directory, contacts)
     letters = [
         Reader(
             topic,
@@ -56,27 +62,31 @@ def build(links: Links) -> Service:
         )
         for topic in dead_letters.TOPICS
     ]
-    readers = [pages(RED_GROUP, is_red_page), pages(REST_GROUP, is_other_page), *letters]
-    return Service(readers=readers, on_stop=[each.close for each in carriers.values()])
+    return Service(
+        readers=[pages(RED_GROUP, is_of_red_group), pages(REST_GROUP, is_of_rest_group), *letters],
+        background=[refolding.run, _checking(contacts, settings.pager)],
+        router=callbacks.router(settings.callback_secrets, notices, publish, _now),
+        on_stop=[each.close for each in carriers.values()],
+    )
 
 
 PLAN = Plan(name="notify", writes=WRITES, build=build, dead_letters_of=(topics.CASES,))
 
 
-def check_addresses(directory: Directory, settings: Settings) -> None:
-    """Name each address that cannot be used, never the address itself; ConfigurationError where the local pager is meant and has no file.
+def _checking(contacts: Callable[[], Contacts], pager: Path | None) -> Callable[[], Awaitable[None]]:
+    """Return what looks at all contacts whenever new ones are heard, and names each address that cannot be used: nobody else need wait for it."""
 
-    One bad address is logged and does not keep the service from paging everybody else."""
-    methods = [
-        (f"people.{person_id}.methods.{name}", each) for person_id, person in directory.people.items() for name, each in person.methods.items()
-    ]
-    alarms = [(f"centres.{centre_id}.standing_alarm", centre.standing_alarm) for centre_id, centre in directory.centres.items()]
-    for where, address in (*methods, *alarms):
-        if address.get_secret_value() == LOCAL:
-            if settings.pager is None:
-                raise ConfigurationError(settings.directory, f"{where} is the local pager: set GREENCHANNEL_PAGER to its file")
-        elif not understands(address.get_secret_value()):
-            log.error("an address cannot be used: correct it in the directory", where=where)
+    async def check() -> None:
+        checked: Contacts | None = None
+        while True:
+            heard = contacts()
+            if heard is not checked:
+                for where, wrong in await asyncio.to_thread(unusable, heard, pager):
+                    log.error("an address cannot be used: correct it and load the directory", where=where, wrong=wrong)
+                checked = heard
+            await asyncio.sleep(LOOKS_EVERY_S)
+
+    return check
 
 
 def _now() -> datetime:

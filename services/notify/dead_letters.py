@@ -9,21 +9,21 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from aiokafka import ConsumerRecord
+from pydantic import SecretStr
 
 from contracts.cases import PageRequested
-from contracts.directory import Centre, Directory
+from contracts.directory import STANDING_ALARM, STANDING_NUMBER, Contacts, Directory
 from contracts.envelope import Envelope, header
 from contracts.ids import NAMESPACE, CaseId, CentreId, ClinicId, EventId, NoticeId, UploadId, event_id
 from contracts.topics import ASSESSMENTS_EMERGENCY, CASES, COMMANDS, INTAKE_EMERGENCY, INTAKE_ROUTINE, Topic, dead_letter_topic
 from contracts.vocabulary import Frozen, Priority
+from services.notify.addresses import nearest_centres
 from services.notify.groups import Headers
 from services.notify.notice import Notice
 from services.notify.text import dead_letter_text, page_title
-from services.runtime.settling import Message
+from services.runtime.messages import Message
 
 TOPICS = tuple(dead_letter_topic(topic) for topic in (INTAKE_EMERGENCY, INTAKE_ROUTINE, ASSESSMENTS_EMERGENCY, COMMANDS, CASES))
-STANDING_NUMBER = "standing-number"
-STANDING_ALARM = "standing-alarm"
 VALUE_READ_BYTES = 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -36,6 +36,7 @@ class Letter(Frozen):
     ids: tuple[tuple[str, UUID], ...] = ()
     case_id: CaseId | None = None
     clinic_id: ClinicId | None = None
+    centre_id: CentreId | None = None
 
 
 def read_letter(topic: Topic, record: ConsumerRecord[Any, Any]) -> Message:
@@ -69,14 +70,18 @@ def _letter(topic: Topic, letter_id: UUID, alarm_id: UUID, headers: Headers, val
     upload = _uuid(header(headers, "ce_correlationid")) or (subject if of_upload else None) or _uuid(told.get("upload_id"))
     case = (None if of_upload else subject) or _uuid(told.get("case_id"))
     ids = (("upload", upload), ("case", case), ("event", _uuid(header(headers, "ce_id"))))
-    clinic = told.get("clinic_id")
     return Letter(
         letter_id=letter_id,
         alarm_id=alarm_id,
         ids=tuple((what, each) for what, each in ids if each),
         case_id=CaseId(case) if case else None,
-        clinic_id=clinic if isinstance(clinic, str) and _SLUG.fullmatch(clinic) else None,
+        clinic_id=_slug(told.get("clinic_id")),
+        centre_id=_slug(told.get("centre_id")),
     )
+
+
+def _slug(given: object) -> str | None:
+    return given if isinstance(given, str) and _SLUG.fullmatch(given) else None
 
 
 def _object(value: bytes) -> dict[str, Any]:
@@ -95,21 +100,29 @@ def _uuid(given: object) -> UUID | None:
     return None
 
 
-def alarms(letter: Letter, directory: Directory) -> Sequence[tuple[Centre, Notice]]:
-    """Return a notice for the standing number of the clinic's centre; of every centre where the clinic is not known."""
+def alarms(letter: Letter, directory: Directory, contacts: Contacts) -> Sequence[tuple[str, SecretStr, Notice]]:
+    """Return a notice for the standing number of the case's centre, or of the nearest to its clinic; else for every standing number.
+
+    Each with its centre's name and the address that rings it. A centre whose number no machine can ring is passed over: another is rung for it."""
+    rings = contacts.standing_alarms
     clinic = directory.clinics.get(letter.clinic_id) if letter.clinic_id else None
-    centres = [clinic.centre] if clinic else list(directory.centres)
+    told = [letter.centre_id] if letter.centre_id else nearest_centres(directory, letter.clinic_id) if letter.clinic_id else ()
+    centre_ids = [each for each in told if each in rings][:1] or list(rings)
     text = dead_letter_text(clinic.name if clinic else None, letter.ids)
-    return [(directory.centres[centre_id], _alarm(letter, directory, centre_id, text)) for centre_id in centres]
+    return [(_name(centre_id, directory), rings[centre_id], _alarm(letter, centre_id, text)) for centre_id in centre_ids]
 
 
-def _alarm(letter: Letter, directory: Directory, centre_id: CentreId, text: str) -> Notice:
-    local = directory.centres[centre_id].standing_alarm.get_secret_value() == "local"
+def _name(centre_id: CentreId, directory: Directory) -> str:
+    centre = directory.centres.get(centre_id)
+    return centre.name if centre else centre_id
+
+
+def _alarm(letter: Letter, centre_id: CentreId, text: str) -> Notice:
     return Notice(
         notice_id=NoticeId(event_id(letter.alarm_id, f"{PageRequested.__name__} {centre_id}")),
         case_id=letter.case_id,
         person=STANDING_NUMBER,
-        method="local" if local else STANDING_ALARM,
+        method=STANDING_ALARM,
         round=1,
         title=page_title(Priority.RED),
         text=text,

@@ -1,42 +1,32 @@
 """From a message to a notice handed over, and what is known of it published. Knows neither Kafka nor how a carrier works."""
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
-from uuid import uuid4
 
 from pydantic import SecretStr
 from structlog import get_logger
 
-from contracts.cases import PageRequested
+from contracts.cases import NobodyOnCall, NoteRequested, PageRequested
 from contracts.deliveries import Failure, NoticeEvent, NoticeSent
-from contracts.directory import Centre, Directory
-from contracts.envelope import Record, seal
-from contracts.ids import event_id
-from services.notify.dead_letters import Letter, alarms
-from services.notify.metrics import ALARMS_REFUSED, NOTICES, SUPERSEDED, UPLOAD_TO_HANDED_OVER_SECONDS
-from services.notify.notice import Failed, Notice, Outcome, Sent, Unknown, delivery
-from services.notify.once import REMEMBERS, Once
-from services.notify.text import page_text, page_title
-from services.runtime.errors import Away, GreenchannelError
-from services.runtime.inbox import HANDLED
-from services.runtime.settling import InboxPort, Message
+from contracts.directory import Contacts, Directory
+from contracts.envelope import Record
+from services.notify.addresses import address_of, clinic_name
+from services.notify.metrics import NOBODY_ON_CALL, NOTICES, SUPERSEDED, UPLOAD_TO_HANDED_OVER_SECONDS
+from services.notify.notice import Asked, Failed, Notice, Origin, Outcome, delivery, origin_of, sealed
+from services.notify.once import Once
+from services.notify.rings import Rings, bundled, merged
+from services.notify.text import NOTE_TITLE, note_text, page_text, page_title
+from services.runtime.messages import Message
 
-# A case that is open asks for a page every minute. After an outage of notify its rounds come all at once, and a telephone that rings a hundred
-# times for what is long in hand is not answered the next time: of rounds that say the same the first one rings. Only this clock is asked for that;
-# what another machine's says decides only when they differ by more than any two clocks do.
-RUNG_JUST_NOW = timedelta(seconds=30)
 TOO_OLD_AFTER = timedelta(days=1)
-
-MAY_RING = 3  # for one message at one standing number, where no provider says whether it rang
+TOO_OLD = Failed(Failure.PERMANENT, "not sent: more than a day old when its turn came")
 
 log = get_logger()
 
 Clock = Callable[[], datetime]
 Publish = Callable[[Record], Awaitable[None]]
+Keep = Callable[[Origin], Awaitable[None]]
 
 
 class Hands(Protocol):
@@ -45,178 +35,95 @@ class Hands(Protocol):
         ...
 
 
-class StandingAlarmRefused(GreenchannelError):
-    """A standing number could not be told of a dead letter."""
-
-    def __init__(self, centre_ids: str, reason: str) -> None:
-        super().__init__(centre_ids, reason)
-        self.centre_ids, self.reason = centre_ids, reason
-
-    def __str__(self) -> str:
-        return f"the standing number of {self.centre_ids} was not told: {self.reason}. Call it by hand, then mend its standing_alarm in the directory"
-
-
-@dataclass
-class _Ring:
-    """A person is rung by one method for one and the same: one at a time, and when it was last."""
-
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    rung_at: datetime | None = None
-
-
 class Pages:
-    """Hands over the pages of one group."""
+    """Hands over the pages and notes of one group."""
 
-    def __init__(self, hands: Hands, publish: Publish, directory: Directory, link: str, now: Clock) -> None:
-        self._hands, self._publish, self._directory, self._link, self._now = hands, publish, directory, link, now
+    def __init__(
+        self,
+        hands: Hands,
+        publish: Publish,
+        keep: Keep,
+        directory: Callable[[], Directory],
+        contacts: Callable[[], Contacts],
+        link: str,
+        now: Clock,
+    ) -> None:
+        """directory and contacts raise Away while nothing is loaded; keep keeps what a provider's later word is told by."""
+        self._hands, self._publish, self._keep, self._directory, self._contacts = hands, publish, keep, directory, contacts
+        self._link, self._now = link, now
         # A message comes again while Kafka or Redis is away, and twice at once where it lies twice: its notice must not go out each time.
         self._once: Once[NoticeEvent] = Once()
-        self._rings: OrderedDict[Hashable, _Ring] = OrderedDict()
+        self._rings = Rings()
 
     async def hear(self, message: Message) -> None:
-        """Hand one page over and publish what is known of it. Raises Away."""
-        page = message.event
-        if not isinstance(page, PageRequested):
-            raise TypeError(f"{type(page).__name__} is no page")
-        told = await self._once.get(page.notice_id, lambda: self._tell(page))
-        await self._publish(
-            seal(
-                told,
-                event_id=event_id(page.notice_id, type(told).__name__),
-                source="notify",
-                subject=page.case_id,
-                key=page.patient_key,
-                time=told.at,
-                recorded=self._now(),
-                correlation=message.envelope.correlationid,
-                causation=message.envelope.id,
-                priority=page.priority,
-                traceparent=message.envelope.traceparent,
-            )
-        )
+        """Hand a page or a note over and publish what is known of it; tell ops where nobody is on call. Raises Away."""
+        match message.event:
+            case PageRequested() | NoteRequested() as asked:
+                origin = origin_of(asked, message.envelope)
+                told = await self._once.get(asked.notice_id, lambda: self._tell(asked, origin))
+                await self._publish(sealed(told, origin, self._now()))
+            case NobodyOnCall() as nobody:
+                _tell_ops(nobody)
+            case other:
+                raise TypeError(f"{type(other).__name__} is no page")
 
-    async def _tell(self, page: PageRequested) -> NoticeEvent:
-        ring = self._ring_of(page)
-        async with ring.turn:
-            superseded = self._superseded(page, ring)
-            if superseded is not None:
-                SUPERSEDED.labels(page.priority.value).inc()
-                outcome: Outcome = Failed(Failure.PERMANENT, f"not sent: {superseded}")
-            else:
-                outcome = await self._hand_over(page)
-                ring.rung_at = ring.rung_at if isinstance(outcome, Failed) else self._now()
-        told = delivery(page, outcome, self._now())
-        self._measure(page, told)
+    async def _tell(self, asked: Asked, origin: Origin) -> NoticeEvent:
+        if self._now() - asked.at > TOO_OLD_AFTER:
+            outcome: Outcome = TOO_OLD
+            if isinstance(asked, PageRequested):
+                SUPERSEDED.labels(asked.priority.value).inc()
+        elif isinstance(asked, PageRequested):
+            outcome = await self._ring(asked, origin)
+        else:
+            outcome = await self._hand_over(asked, origin)
+        told = delivery(origin, outcome, self._now())
+        _measure(asked, told)
         return told
 
-    def _ring_of(self, page: PageRequested) -> _Ring:
-        said = (page.case_id, page.person_id, page.method, page.priority, page.headline)
-        ring = self._rings.setdefault(said, _Ring())
-        self._rings.move_to_end(said)
-        if len(self._rings) > REMEMBERS:
-            self._rings.popitem(last=False)
-        return ring
+    async def _ring(self, page: PageRequested, origin: Origin) -> Outcome:
+        ring = self._rings.of(page)
+        async with ring.turn:
+            outcome = merged(page, ring, self._now())
+            if outcome is not None:
+                SUPERSEDED.labels(page.priority.value).inc()
+                return outcome
+            outcome = await self._hand_over(page, origin)
+            ring.rang(page, outcome, self._now())
+        return outcome
 
-    def _superseded(self, page: PageRequested, ring: _Ring) -> str | None:
-        now = self._now()
-        if now - page.at > TOO_OLD_AFTER:
-            return "more than a day old when its turn came"
-        if ring.rung_at is not None and abs(now - ring.rung_at) < RUNG_JUST_NOW:
-            return "another round that says the same had just been sent when its turn came"
-        return None
+    async def _hand_over(self, asked: Asked, origin: Origin) -> Outcome:
+        directory = self._directory()
+        address = address_of(asked, self._contacts(), directory)
+        if isinstance(address, Failed):
+            return address
+        await self._keep(origin)  # before: a provider's word may come sooner than its answer
+        return await self._hands.hand_over(self._notice(asked, directory), address)
 
-    async def _hand_over(self, page: PageRequested) -> Outcome:
-        person = self._directory.people.get(page.person_id)
-        if person is None:
-            return Failed(Failure.PERMANENT, f"{page.person_id} is not in the directory")
-        address = person.methods.get(page.method)
-        if address is None:
-            return Failed(Failure.PERMANENT, f"{page.person_id} has no {page.method} in the directory")
-        clinic = self._directory.clinics.get(page.clinic_id)
-        notice = Notice(
-            notice_id=page.notice_id,
-            case_id=page.case_id,
-            person=page.person_id,
-            method=page.method,
-            round=page.round,
-            title=page_title(page.priority),
-            text=page_text(page, clinic.name if clinic else page.clinic_id, self._link, self._now()),
-        )
-        return await self._hands.hand_over(notice, address)
-
-    def _measure(self, page: PageRequested, told: NoticeEvent) -> None:
-        kind = type(told).__name__
-        NOTICES.labels(kind.removeprefix("Notice").lower(), page.priority.value).inc()
-        if isinstance(told, NoticeSent):
-            if page.round == 1:
-                UPLOAD_TO_HANDED_OVER_SECONDS.labels(page.priority.value).observe((told.at - page.received_at).total_seconds())
+    def _notice(self, asked: Asked, directory: Directory) -> Notice:
+        if isinstance(asked, NoteRequested):
+            title, text = NOTE_TITLE, note_text(asked, self._link)
         else:
-            reason = getattr(told, "reason", "")
-            log.warning("notice not known to be sent", outcome=kind, notice_id=str(page.notice_id), person=page.person_id, reason=reason)
+            clinic = clinic_name(asked.clinic_id, directory)
+            title, text = page_title(asked.priority), page_text(asked, clinic, self._link, self._now(), speaks_for_more=bundled(asked))
+        return Notice(asked.notice_id, asked.case_id, asked.person_id, asked.method, asked.round, title, text)
 
 
-class Alarms:
-    """Tells the standing numbers of dead letters that should have led to a page."""
+def _tell_ops(nobody: NobodyOnCall) -> None:
+    NOBODY_ON_CALL.labels(nobody.centre_id).inc()
+    log.error(
+        "nobody is on call: the standing number is paged; mend the rosters and load the directory",
+        centre=nobody.centre_id,
+        rosters=nobody.rosters,
+        case_id=str(nobody.case_id),
+        directory_version=nobody.directory_version,
+    )
 
-    def __init__(self, hands: Hands, rung: InboxPort, directory: Directory) -> None:
-        """rung knows, beyond a restart, the alarms that were taken: by the id of the notice, which a message's further letters share."""
-        self._hands, self._rung, self._directory = hands, rung, directory
-        self._once: Once[Outcome] = Once(settles=lambda outcome: isinstance(outcome, Sent))
 
-    async def hear(self, message: Message) -> None:
-        """Return when each centre that the letter concerns was told. Away where a centre's carrier says no for now; StandingAlarmRefused."""
-        letter = message.event
-        if not isinstance(letter, Letter):
-            raise TypeError(f"{type(letter).__name__} is no dead letter")
-        wanted = alarms(letter, self._directory)
-        outcomes = await asyncio.gather(*(self._ring(letter, centre, notice) for centre, notice in wanted), return_exceptions=True)
-        refused, away = list[tuple[str, str]](), list[BaseException]()
-        for (centre, _), outcome in zip(wanted, outcomes, strict=True):
-            match outcome:
-                case Sent():
-                    pass
-                case Failed(failure=Failure.TEMPORARY):
-                    away.append(Away("standing alarm", f"{centre.name}: {outcome.reason}"))
-                case Failed() | Unknown():
-                    refused.append((centre.name, outcome.reason))
-                case BaseException():
-                    away.append(outcome)
-        if refused:
-            ALARMS_REFUSED.inc(len(refused))
-            error = StandingAlarmRefused(", ".join(name for name, _ in refused), refused[0][1])
-            if not away:
-                raise error
-            log.critical("a standing number was not told", cause=str(error), letter_id=str(letter.letter_id))  # the others are waited for
-        if away:
-            raise away[0]
-
-    async def _ring(self, letter: Letter, centre: Centre, notice: Notice) -> Outcome:
-        """Ring once for a message, whatever becomes of it later: a timer whose command cannot be handled makes another letter every few seconds."""
-        outcome = await self._once.get(notice.notice_id, lambda: self._hand_over(letter, centre, notice))
-        if isinstance(outcome, Sent):
-            await self._rung.handled(notice.notice_id, str(notice.notice_id))
-        return outcome
-
-    async def _hand_over(self, letter: Letter, centre: Centre, notice: Notice) -> Outcome:
-        notice_id, key = notice.notice_id, str(notice.notice_id)
-        begun = await self._rung.begin(notice_id, key, uuid4().hex)
-        if begun == HANDLED:
-            return Sent()
-        if begun > MAY_RING:
-            return Unknown(f"it may have rung {MAY_RING} times, and the provider confirmed none")
-        try:
-            outcome = await self._hands.hand_over(notice, centre.standing_alarm)
-        except Away:
-            await self._rung.pardon(notice_id, key)
-            raise
-        match outcome:
-            case Sent():
-                NOTICES.labels("sent", "dead_letter").inc()
-                log.error(
-                    "a dead letter was told to a standing number", centre=centre.name, letter_id=str(letter.letter_id), case_id=str(letter.case_id)
-                )
-            case Failed():
-                await self._rung.pardon(notice_id, key)  # it is known not to have rung
-            case Unknown():
-                pass
-        return outcome
+def _measure(asked: Asked, told: NoticeEvent) -> None:
+    kind = type(told).__name__
+    NOTICES.labels(kind.removeprefix("Notice").lower(), asked.priority.value if isinstance(asked, PageRequested) else "note").inc()
+    if not isinstance(told, NoticeSent):
+        reason = getattr(told, "reason", "")
+        log.warning("notice not known to be sent", outcome=kind, notice_id=str(told.notice_id), person=told.person_id, reason=reason)
+    elif isinstance(asked, PageRequested) and asked.round == 1 and told.said_by is None:
+        UPLOAD_TO_HANDED_OVER_SECONDS.labels(asked.priority.value).observe((told.at - asked.received_at).total_seconds())

@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from contracts.cases import PageRequested
-from contracts.deliveries import Failure, NoticeFailed, NoticeSent, NoticeUnknown
-from contracts.ids import CaseId, NoticeId
+from contracts.cases import NoteRequested, PageRequested
+from contracts.deliveries import Failure, NoticeDelivered, NoticeEvent, NoticeFailed, NoticeOpened, NoticeSent, NoticeUnknown
+from contracts.envelope import Envelope, Record, seal
+from contracts.ids import CaseId, NoticeId, PatientKey, PersonId, UploadId, event_id
+from contracts.vocabulary import Frozen, Priority
+
+Asked = PageRequested | NoteRequested
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,9 @@ class Notice:
 
 @dataclass(frozen=True)
 class Sent:
-    """The carrier took it."""
+    """The carrier took it; with said_by it was given none, for that other notice had just said the same."""
+
+    said_by: NoticeId | None = None
 
 
 @dataclass(frozen=True)
@@ -44,21 +52,77 @@ class Unknown:
 Outcome = Sent | Failed | Unknown
 
 
-def delivery(page: PageRequested, outcome: Outcome, at: datetime) -> NoticeSent | NoticeFailed | NoticeUnknown:
-    """Return the event that tells what is known of a page's notice."""
-    of_notice = {
-        "notice_id": page.notice_id,
-        "case_id": page.case_id,
-        "patient_key": page.patient_key,
-        "person_id": page.person_id,
-        "method": page.method,
-        "round": page.round,
-        "at": at,
-    }
+class Origin(Frozen):
+    """Whose notice it is and which message asked for it: what every word about it must name, also one that comes days later."""
+
+    notice_id: NoticeId
+    case_id: CaseId
+    patient_key: PatientKey
+    person_id: PersonId
+    method: str
+    round: int
+    upload_id: UploadId
+    asked_by: UUID  # the id of the message
+    priority: Priority | None  # of a page; a note has none, which is how its deliveries are known
+    traceparent: str | None
+
+    def names(self) -> dict[str, Any]:
+        """Return the fields that every event about the notice has."""
+        return self.model_dump(include={"notice_id", "case_id", "patient_key", "person_id", "method", "round"})
+
+
+def origin_of(asked: Asked, envelope: Envelope) -> Origin:
+    """Return what is to be known of a notice later; the envelope is that of the message that asked for it."""
+    return Origin(
+        notice_id=asked.notice_id,
+        case_id=asked.case_id,
+        patient_key=asked.patient_key,
+        person_id=asked.person_id,
+        method=asked.method,
+        round=asked.round,
+        upload_id=envelope.correlationid,
+        asked_by=envelope.id,
+        priority=asked.priority if isinstance(asked, PageRequested) else None,
+        traceparent=envelope.traceparent,
+    )
+
+
+def delivery(origin: Origin, outcome: Outcome, at: datetime) -> NoticeSent | NoticeFailed | NoticeUnknown:
+    """Return the event that tells what is known of a notice once it was handed over."""
     match outcome:
         case Sent():
-            return NoticeSent(**of_notice)
+            return NoticeSent(**origin.names(), at=at, said_by=outcome.said_by)
         case Failed():
-            return NoticeFailed(**of_notice, failure=outcome.failure, reason=outcome.reason[:300])
+            return NoticeFailed(**origin.names(), at=at, failure=outcome.failure, reason=outcome.reason[:300])
         case Unknown():
-            return NoticeUnknown(**of_notice, reason=outcome.reason[:300])
+            return NoticeUnknown(**origin.names(), at=at, reason=outcome.reason[:300])
+
+
+def reported(origin: Origin, status: str, at: datetime) -> NoticeDelivered | NoticeOpened | NoticeFailed:
+    """Return the event of a provider's signed word: delivered, opened or failed. Its own reasons may quote a telephone number: none is kept."""
+    match status:
+        case "delivered":
+            return NoticeDelivered(**origin.names(), at=at)
+        case "opened":
+            return NoticeOpened(**origin.names(), at=at)
+        case "failed":
+            reason = "the provider says that it did not reach the telephone"
+            return NoticeFailed(**origin.names(), at=at, failure=Failure.PERMANENT, reason=reason)
+    raise ValueError(f"{status} is no status of a notice")
+
+
+def sealed(told: NoticeEvent, origin: Origin, recorded: datetime) -> Record:
+    """Return a delivery in its envelope. Its id is the notice's and the kind's: told twice, it is one."""
+    return seal(
+        told,
+        event_id=event_id(origin.notice_id, type(told).__name__),
+        source="notify",
+        subject=origin.case_id,
+        key=origin.patient_key,
+        time=told.at,
+        recorded=recorded,
+        correlation=origin.upload_id,
+        causation=origin.asked_by,
+        priority=origin.priority,
+        traceparent=origin.traceparent,
+    )

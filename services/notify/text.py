@@ -2,19 +2,34 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
-from contracts.cases import PageRequested
+from contracts.cases import NoteRequested, PageReason, PageRequested
 from contracts.vocabulary import Age, Priority, Sex
 
 LONGEST = 400
 CLINIC_LONGEST = 40
-FIRST_WORDS = {
-    Priority.RED: "RED:",
-    Priority.NOT_EVALUABLE: "URGENT, ECG could not be judged:",
-    Priority.YELLOW: "Yellow:",
-    Priority.GREEN: "Green:",
-}
+FIRST_WORDS = MappingProxyType(
+    {
+        Priority.RED: "RED:",
+        Priority.NOT_EVALUABLE: "URGENT, ECG could not be judged:",
+        Priority.YELLOW: "Yellow:",
+        Priority.GREEN: "Green:",
+    }
+)
+WHY = MappingProxyType(
+    {
+        PageReason.STEP: "",
+        PageReason.NEXT_METHOD: "",
+        PageReason.NOBODY_ON_CALL: "Nobody is on call: find somebody.",
+        PageReason.OWNER_SILENT: "You have it in hand, and nothing followed: confirm, stand down or hand over.",
+        PageReason.REPEAT_ECG: "There is another ECG of your patient.",
+        PageReason.HAND_OVER: "You are asked to take it over: accept or decline.",
+    }
+)
+MORE_MAY_WAIT = "More may wait: see the list."  # others within ten minutes are said by this one
+NOTE_TITLE = "Greenchannel"
 
 
 def page_title(priority: Priority) -> str:
@@ -22,8 +37,8 @@ def page_title(priority: Priority) -> str:
     return "Greenchannel: " + ("RED" if priority is Priority.RED else "URGENT" if priority is Priority.NOT_EVALUABLE else priority.value)
 
 
-def page_text(page: PageRequested, clinic: str, link: str, at: datetime) -> str:
-    """Return the text of a page, 400 characters at most where the link has less than 250: what must give way is the headline's end."""
+def page_text(page: PageRequested, clinic: str, link: str, at: datetime, *, speaks_for_more: bool = False) -> str:
+    """Return the text of a page, 400 characters at most where the link has less than 120: what must give way is the headline's end."""
     minutes = max(0, int((at - page.received_at).total_seconds() // 60))
     about = ", ".join(
         (
@@ -33,9 +48,15 @@ def page_text(page: PageRequested, clinic: str, link: str, at: datetime) -> str:
             f"round {page.round}",
         )
     )
-    first, last = FIRST_WORDS[page.priority], f"{about}. {link.rstrip('/')}/cases/{page.case_id}"
+    first = " ".join(filter(None, (FIRST_WORDS[page.priority], WHY[page.reason])))
+    last = " ".join(filter(None, (f"{about}.", MORE_MAY_WAIT if speaks_for_more else "", _link(link, page))))
     headline = _short(page.headline, LONGEST - len(first) - len(last) - 3)
     return f"{first} {headline.rstrip('.')}. {last}"
+
+
+def note_text(note: NoteRequested, link: str) -> str:
+    """Return the text of what asks for no answer, 400 characters at most where the link has less than 50."""
+    return f"{_short(note.text, LONGEST - len(_link(link, note)) - 1)} {_link(link, note)}"
 
 
 def dead_letter_text(clinic: str | None, ids: Sequence[tuple[str, UUID]]) -> str:
@@ -43,6 +64,10 @@ def dead_letter_text(clinic: str | None, ids: Sequence[tuple[str, UUID]]) -> str
     known = ", ".join(f"{what} {each}" for what, each in ids) or "no id could be read"
     whom = f"Call {_short(clinic, CLINIC_LONGEST)}" if clinic else "Call the clinics that sent an ECG just now"
     return f"RED: a message about a patient could not be handled. {whom}; look at `greenchannel ops dlq`. {known}"
+
+
+def _link(link: str, asked: PageRequested | NoteRequested) -> str:
+    return f"{link.rstrip('/')}/cases/{asked.case_id}"
 
 
 def _who(age_y: Age | None, sex: Sex | None) -> str:

@@ -1,21 +1,19 @@
 """The commands. What a clinic's PC needs starts with what a clinic's PC has; a command that needs more says which part is not installed."""
 
 import importlib
-import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from services.edge.uploader import Facts
-from services.program import rules, sending, show
-from services.program.server import DEFAULT_DATA, Refused, Server, find_server
+from services.program import access_commands, case_commands, directory_commands, load_command, ops_commands, rules, sending, show
+from services.program.server import DEFAULT_DATA, Refused, find_server
+from services.program.terminal import REFUSED, USAGE, JsonOption, ServerDataOption, print_line, refusing, talk
 
 app = typer.Typer(
     name="greenchannel",
@@ -24,34 +22,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-case = typer.Typer(help="The cases of your centre, from a terminal.", no_args_is_help=True)
-app.add_typer(case, name="case")
+app.add_typer(case_commands.app, name="case")
 ecg = typer.Typer(help="Recordings on paper.", no_args_is_help=True)
 app.add_typer(ecg, name="ecg")
 app.add_typer(rules.app, name="rules")
-
-talk = Console(stderr=True)
-REFUSED, USAGE = 1, 2
+app.add_typer(access_commands.app, name="access")
+directory_commands.app.command("load", epilog="Example:  [bold]greenchannel directory load directory.yaml[/]")(load_command.load)
+app.add_typer(directory_commands.app, name="directory")
+app.add_typer(ops_commands.app, name="ops")
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds everything; the same folder goes on where it was.")]
-ServerDataOption = Annotated[Path | None, typer.Option("--data", help="The server's data folder; else GREENCHANNEL_URL and GREENCHANNEL_TOKEN.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout.")]
 AgeOption = Annotated[int | None, typer.Option("--age", help="Years.", min=0, max=125)]
 SexOption = Annotated[str | None, typer.Option("--sex", help="M or F.")]
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """End with status 1 and the sentence of an error of ours; a stranger's error keeps its traceback."""
-    try:
-        yield
-    except Refused as refused:
-        _refuse(str(refused))
-
-
-def _refuse(sentence: str) -> None:
-    talk.print(f"[bold red]greenchannel:[/] {show.plain(sentence)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(REFUSED)
 
 
 def _part(module: str, extra: str) -> ModuleType:
@@ -146,7 +128,7 @@ def triage(
     with refusing():
         judging = _part("services.program.judging", "reading")
         for told in judging.judge(files, age_y=age, sex=sex, profile=profile):
-            _line(told) if as_json else show.reading(told)
+            print_line(told) if as_json else show.reading(told)
 
 
 @app.command(epilog="Example:  [bold]greenchannel synth --pattern anterior --st 0.3 --seed 7 -o anterior.dcm[/]")
@@ -196,37 +178,6 @@ def demo(
 ) -> None:
     """Start everything, send three example patients, and watch each on its road to a person."""
     _local(lambda _: int(_part("services.program.demo", "local").demo(data, once=once, talk=talk)))
-
-
-@case.command("list", epilog="Example:  [bold]greenchannel case list --json | jq .case_id[/]")
-def case_list(data: ServerDataOption = None, as_json: JsonOption = False) -> None:
-    """The cases of your centre, the newest first."""
-    with refusing():
-        found = Server(find_server(data, "person")).cases()
-    for each in found if as_json else ():
-        _line(each)
-    if not as_json:
-        show.cases(found, datetime.now(UTC))
-
-
-@case.command("show", epilog="Example:  [bold]greenchannel case show 3f2a...[/]")
-def case_show(case_id: str, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
-    """A case with its timeline; each line names its event."""
-    with refusing():
-        found = Server(find_server(data, "person")).case(case_id)
-    _line(found) if as_json else show.case(found)
-
-
-@case.command("ack", epilog="Example:  [bold]greenchannel case ack 3f2a...[/]")
-def case_ack(case_id: str, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
-    """Take a case in hand: nobody is paged for it any more."""
-    with refusing():
-        outcome = Server(find_server(data, "person")).command(case_id, "acknowledge")
-    _line(outcome) if as_json else show.outcome(outcome)
-
-
-def _line(told: dict[str, Any]) -> None:
-    print(json.dumps(told, ensure_ascii=False), flush=True)
 
 
 def main() -> None:

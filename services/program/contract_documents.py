@@ -177,10 +177,12 @@ def _as_text(attribute: Schema) -> Document:
 
 
 def _operations(plan: Plan) -> Iterator[tuple[str, Document]]:
-    """Yield what a service receives and sends by one of its plans. READS in its app names what it reads; so do the dead letters that it may write."""
+    """Yield what a service receives and sends by one of its plans.
+
+    READS and FOLLOWS in its app name what it reads; so do the dead letters that it may write."""
     app = import_module(plan.build.__module__)
     service = app.__name__.split(".")[1]
-    received = [("receive", topic) for topic in dict.fromkeys((*getattr(app, "READS", ()), *plan.dead_letters_of))]
+    received = [("receive", topic) for topic in dict.fromkeys((*getattr(app, "READS", ()), *getattr(app, "FOLLOWS", ()), *plan.dead_letters_of))]
     sent = [("send", topic) for topic in plan.may_write()]
     for action, topic in (*received, *sent):
         yield (

@@ -1,40 +1,57 @@
-"""What a new data folder begins with: an example centre, clinic and cardiologist, plainly marked, and their tokens."""
+"""What a new data folder begins with: an example centre, clinic and cardiologist, plainly marked, the secret of patient keys, and a client's file."""
 
 import json
 import os
 import re
 import secrets
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.access import ClinicToken, PersonToken, digest_of
-from services.program.access_file import with_token
 from services.runtime.errors import ConfigurationError
-from services.runtime.yaml_files import read_directory
 
 CLINIC, PERSON = "demo-clinic", "demo-cardiologist"  # as DIRECTORY below has them
 _URL = re.compile(r"\s*url\s*=")
 
 DIRECTORY = """\
-# Example data: replace it with your own centres, clinics and people, then start again.
+# Example data: replace it with your own centres, clinics and people; `greenchannel directory check` says what is wrong, line by line,
+# and `greenchannel directory load` makes every service go by it.
 version: example-1
+timezone: Asia/Shanghai
 centres:
   demo-centre:
     name: Example Chest Pain Centre
+    network: demo
     standing_number: 555-0100
     standing_alarm: local
-    on_call: [demo-cardiologist]
+    capabilities: [pci]
+    policy: demo
 clinics:
   demo-clinic:
     name: Example Township Clinic
-    centre: demo-centre
+    network: demo
+    travel_min: {demo-centre: 35}
+    lysis_min: 10
 people:
   demo-cardiologist:
     name: Example Cardiologist
-    # An Apprise address each (mailto://, wecombot://, json://...); the first is used. 'local' is this machine's pager file.
+    # In the order in which they are tried; an Apprise address each (mailto://, wecombot://, json://...). 'local' is this machine's pager file.
     methods:
-      local: local
+      local: {address: local, rings: true}
+  demo-coordinator:
+    name: Example Coordinator
+    methods:
+      local: {address: local, rings: true}
+rosters:
+  demo-cardiologists:
+    rotation:
+      - {people: [demo-cardiologist], begins: 2026-01-01T08:00:00, shift_h: 24}
+policies:
+  demo:
+    steps:
+      - {page: ["roster:demo-cardiologists"], wait_s: 60}
+      - {page: ["person:demo-coordinator"], wait_s: 60}
 """
 
 
@@ -43,52 +60,42 @@ class Files:
     """Where the parts of a data folder lie."""
 
     directory: Path
-    access: Path
     patient_key_secret: Path
     client: Path
     pager: Path
+    earlier_access: Path  # tokens lay in a file once; see first_start
 
 
 def files_of(data: Path) -> Files:
     return Files(
         directory=data / "directory.yaml",
-        access=data / "access.yaml",
         patient_key_secret=data / "patient-key.secret",
         client=data / "client.toml",
         pager=data / "pager.jsonl",
+        earlier_access=data / "access.yaml",
     )
 
 
-def write_example_data(data: Path, url: str) -> Files:
-    """Write what is missing of the example data, readable by the owner only, and the address into client.toml; return where all lies.
-
-    What is there is a person's by now: of access.yaml nothing is taken away. Raises ConfigurationError."""
+def write_example_data(data: Path) -> Files:
+    """Write what is missing of the example data, readable by the owner only; return where all lies. What is there is a person's by now."""
     files = files_of(data)
     _write_new(files.directory, DIRECTORY)
     _write_new(files.patient_key_secret, secrets.token_hex(32))
-    if files.access.exists() and files.client.exists():
-        _replace(files.client, _with_url(files.client, url))
-        return files
-    directory = read_directory(files.directory)
-    if not files.access.exists():
-        _replace(files.access, json.dumps({"clinics": [], "people": []}, indent=2) + "\n")  # JSON is YAML
-    client = {"url": url}
-    if CLINIC in directory.clinics:
-        client |= {"clinic": CLINIC, "clinic_token": (clinic_token := secrets.token_urlsafe(32))}
-        _replace(files.access, with_token(files.access, ClinicToken(token_sha256=digest_of(clinic_token), clinic=CLINIC)))
-    if PERSON in directory.people:
-        client |= {"person": PERSON, "person_token": (person_token := secrets.token_urlsafe(32))}
-        _replace(files.access, with_token(files.access, PersonToken(token_sha256=digest_of(person_token), person=PERSON)))
-    _replace(files.client, "".join(f"{name} = {json.dumps(value)}\n" for name, value in client.items()))
     return files
 
 
-def _with_url(client: Path, url: str) -> str:
+def write_client(client: Path, told: Mapping[str, str]) -> None:
+    """Write what a command finds the server by: its address, the example clinic's and person's ids and tokens."""
+    _replace(client, "".join(f"{name} = {json.dumps(value)}\n" for name, value in told.items()))
+
+
+def write_url(client: Path, url: str) -> None:
+    """Have the server's address in a client's file; all else in it stays. Raises ConfigurationError."""
     try:
         lines = client.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(client, f"cannot be read ({type(error).__name__}): delete it and start again, it is written anew") from None
-    return "\n".join([f'url = "{url}"', *(line for line in lines if not _URL.match(line))]) + "\n"
+    _replace(client, "\n".join([f'url = "{url}"', *(line for line in lines if not _URL.match(line))]) + "\n")
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -95,11 +95,14 @@ class Server:
     def case(self, case_id: str) -> dict[str, Any]:
         return self._ask("GET", f"/v1/cases/{case_id}")
 
-    def command(self, case_id: str, command: str) -> dict[str, Any]:
+    def readings(self, limit: int = 50) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._ask("GET", "/v1/readings", params={"limit": limit})["readings"]
+        return found
+
+    def command(self, case_id: str, command: str, **fields: object) -> dict[str, Any]:
         """Ask something of a case and return what came of it; Refused with the reason where the case refused."""
-        return self._ask(
-            "POST", f"/v1/cases/{case_id}/commands", params={"wait": 5}, json={"command": command}, headers={"Idempotency-Key": str(uuid4())}
-        )
+        asked = {"command": command} | fields
+        return self._ask("POST", f"/v1/cases/{case_id}/commands", params={"wait": 5}, json=asked, headers={"Idempotency-Key": str(uuid4())})
 
     def close(self) -> None:
         self._http.close()

@@ -1,7 +1,6 @@
 """How things look in a terminal: colours and tables for people. Scripts ask for --json."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -62,33 +61,6 @@ def _measured(told: dict[str, Any]) -> str:
     return ", ".join([*parts, f"rulebook {told['rulebook']} {told['rulebook_version']}"])
 
 
-def cases(found: Sequence[dict[str, Any]], now: datetime) -> None:
-    """Print the cases, each with what it is for, who has it and how long ago it was uploaded."""
-    if not found:
-        out.print("No case yet.")
-        return
-    for each in found:
-        told = (each.get("owner") or "nobody yet", _person(each), each["clinic_id"], _ago(each.get("received_at"), now))
-        out.print(priority(each["priority"]), Text(each["case_id"], style="bold"), Text(each["phase"]))
-        out.print(Padding(Text(f"{each['headline']}\n{', '.join(told)}"), (0, 0, 1, 4)))
-
-
-def _person(each: dict[str, Any]) -> str:
-    age = "age unknown" if each.get("age_y") is None else f"{each['age_y']} y"
-    return f"{each.get('sex') or 'sex unknown'} {age}"
-
-
-def _ago(at: str | None, now: datetime) -> str:
-    return f"{max(0, int((now - datetime.fromisoformat(at)).total_seconds() // 60))} min ago" if at else "upload time unknown"
-
-
-def case(found: dict[str, Any]) -> None:
-    """Print a case with its timeline; each line names its event."""
-    out.print(priority(found["priority"]), Text(f"{found['headline']}", style="bold"))
-    out.print(f"case {found['case_id']}  phase {found['phase']}  owner {plain(found.get('owner') or 'nobody yet')}", highlight=False)
-    timeline(found["timeline"])
-
-
 def timeline(entries: Sequence[dict[str, Any]]) -> None:
     """Print what happened, in its order: when, what, the event that says so, and its words below."""
     for entry in entries:
@@ -96,11 +68,3 @@ def timeline(entries: Sequence[dict[str, Any]]) -> None:
         line.append(f"  {entry['event_id']}", style="dim")
         out.print(line, soft_wrap=True)
         out.print(Padding(Text(str(entry["text"])), (0, 0, 0, 16)))
-
-
-def outcome(told: dict[str, Any]) -> None:
-    """Print what came of a command."""
-    if told.get("outcome"):
-        out.print(f"{plain(told['outcome'])}  [dim]event {plain(told.get('event_id'))}[/]", highlight=False)
-    else:
-        out.print(f"sent, not yet answered  [dim]command {plain(told.get('command_id'))}[/]", highlight=False)

@@ -1,11 +1,13 @@
 """A whole centre on one machine: `up` runs everything, `stack` only what the services stand on."""
 
+import asyncio
 import gc
 import http.client
 import json
 import os
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -13,21 +15,21 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from services.local.data_folder import DataFolder
-from services.local.errors import LocalError
+from services.local.errors import LocalError, StopAsked
 from services.local.jars import cache_folder
 from services.local.stack import StackAddresses, start_stack
 from services.local.supervisor import Supervisor
 from services.program.example_data import CLINIC, Files, write_example_data
 from services.program.show import STYLES, plain
 from services.program.typed import typed
-from services.runtime.errors import ConfigurationError
+from services.runtime.errors import Away, ConfigurationError
 from services.runtime.settings import PREFIX, Settings
-from services.runtime.yaml_files import read_access, read_directory
 
 ERRORS = (LocalError, ConfigurationError)
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
 ANSWER_WITHIN_S = 0.5
+BEGUN_WITHIN_S = 10.0
 
 talk = Console(stderr=True)
 
@@ -39,7 +41,8 @@ def up(data: Path, port: int | None) -> int:
         web_port = folder.port("web", port)
         addresses = _start(folder, supervisor)
         url = f"http://{HOST}:{web_port}"
-        files = _checked(write_example_data(folder.path, url))
+        files = write_example_data(folder.path)
+        _begin(supervisor, addresses.kafka, files, url)
         waiting = _start_services(folder, supervisor, _settings(addresses, files, url))
         if supervisor.run(lambda: _all_ready(waiting), LOOK_EVERY_S):
             _say_ready(url, folder.path, time.monotonic() - began)
@@ -55,7 +58,9 @@ def stack(data: Path) -> int:
         web_port = folder.port("web")
         addresses = _start(folder, supervisor)
         url = f"http://{HOST}:{web_port}"
-        settings = _settings(addresses, write_example_data(folder.path, url), url)
+        files = write_example_data(folder.path)
+        _begin(supervisor, addresses.kafka, files, url)
+        settings = _settings(addresses, files, url)
         for name, value in _as_environment(settings).items():
             print(f"{name}={value}", flush=True)
         talk.print(
@@ -85,12 +90,31 @@ def _start(folder: DataFolder, supervisor: Supervisor) -> StackAddresses:
         return start_stack(folder, supervisor, progress, cache=cache_folder(os.environ))
 
 
-def _checked(files: Files) -> Files:
-    """Return the files, read once, and together as the gateway reads them: what is wrong with them is said here, not in six logs."""
-    from services.gateway.app import clinics_must_be_listed  # noqa: PLC0415 - while Kafka starts, as the services below
+def _begin(supervisor: Supervisor, kafka: str, files: Files, url: str) -> None:
+    """Have a directory and tokens in Kafka before services ask for them. Raises StopAsked, ConfigurationError.
 
-    clinics_must_be_listed(read_access(files.access), read_directory(files.directory), files.access)
-    return files
+    In this process, which is going to fork: an event loop that is closed again leaves no thread. Kafka may die meanwhile, and is started again."""
+    from services.program.first_start import begin  # noqa: PLC0415 - it takes a while, and may while Kafka starts
+    from services.program.loading import quiet  # noqa: PLC0415
+
+    said = list[str]()
+
+    async def attempt() -> None:
+        async with asyncio.timeout(BEGUN_WITHIN_S):
+            said.extend(await begin(kafka, files, url, datetime.now(UTC)))
+
+    def begun() -> bool:
+        try:
+            with quiet():
+                asyncio.run(attempt())
+        except (Away, TimeoutError):
+            return False
+        return True
+
+    if not supervisor.run(begun, LOOK_EVERY_S):
+        raise StopAsked
+    for sentence in said:
+        talk.print(plain(sentence), style="yellow", highlight=False, soft_wrap=True)
 
 
 def _settings(addresses: StackAddresses, files: Files, url: str) -> Settings:
@@ -98,8 +122,6 @@ def _settings(addresses: StackAddresses, files: Files, url: str) -> Settings:
         kafka=addresses.kafka,
         redis=addresses.redis,
         blobs=addresses.blobs,
-        directory=files.directory,
-        access=files.access,
         patient_key_secret=files.patient_key_secret,
         pager=files.pager,
         link=url,

@@ -44,6 +44,14 @@ class Blobs(Protocol):
         """Return the note of that name; None where none was written."""
         ...
 
+    async def rewrite(self, name: str, content: bytes) -> None:
+        """Write a note under a name, durably, in place of what was there: a reader finds the one or the other, whole."""
+        ...
+
+    async def remove(self, blob: Blob) -> None:
+        """Forget a blob that nobody will ask for any more; it need not be there."""
+        ...
+
     async def ready(self) -> None:
         """Return where the store can be read and written; Away where not."""
         ...
@@ -99,6 +107,12 @@ class FolderBlobs:
     async def noted(self, name: str) -> bytes | None:
         return await _in_time(asyncio.to_thread(self._noted, name))
 
+    async def rewrite(self, name: str, content: bytes) -> None:
+        await _in_time(asyncio.to_thread(self._rewrite, name, content))
+
+    async def remove(self, blob: Blob) -> None:
+        await _in_time(asyncio.to_thread(self._remove, blob))
+
     async def ready(self) -> None:
         await _in_time(asyncio.to_thread(self._must_be_there))
 
@@ -147,6 +161,22 @@ class FolderBlobs:
         except FileNotFoundError:
             self._must_be_there()
             return None
+        except OSError as error:
+            raise Away("blobs", error.strerror or type(error).__name__) from error
+
+    def _rewrite(self, name: str, content: bytes) -> None:
+        target = self._root / name
+        self._must_be_there()
+        try:
+            self._write(target, content).replace(target)
+            _fsync_folder(target.parent)
+        except OSError as error:
+            raise Away("blobs", error.strerror or type(error).__name__) from error
+
+    def _remove(self, blob: Blob) -> None:
+        self._must_be_there()
+        try:
+            (self._root / blob.dataref).unlink(missing_ok=True)
         except OSError as error:
             raise Away("blobs", error.strerror or type(error).__name__) from error
 
@@ -230,6 +260,20 @@ class ObjectBlobs:
             return await _in_time(self._bytes(name))
         except (NotFoundError, FileNotFoundError):
             return None
+        except (ObjectStoreError, OSError) as error:
+            raise Away("blobs", type(error).__name__) from error
+
+    async def rewrite(self, name: str, content: bytes) -> None:
+        try:
+            await _in_time(obstore.put_async(self._store, name, content))
+        except (ObjectStoreError, OSError) as error:
+            raise Away("blobs", type(error).__name__) from error
+
+    async def remove(self, blob: Blob) -> None:
+        try:
+            await _in_time(obstore.delete_async(self._store, blob.dataref))
+        except (NotFoundError, FileNotFoundError):
+            return
         except (ObjectStoreError, OSError) as error:
             raise Away("blobs", type(error).__name__) from error
 

@@ -2,6 +2,7 @@
 
 GreenchannelError
 +- Away                something that we stand on cannot be reached: wait and try again, without end
+|  +- NotLoaded        it can be reached, and nobody has put anything there yet
 +- BlobMissing         the blob store is there, the blob is not
 +- BlobDamaged         the blob's bytes are not those that were stored
 +- ConfigurationError  a setting or a file that people write is wrong: the sentence says which and what to do
@@ -24,6 +25,13 @@ class Away(GreenchannelError):
 
     def __str__(self) -> str:
         return f"{self.what} is away: {self.cause}"
+
+
+class NotLoaded(Away):
+    """What people have to load first; who waits for it goes on once they have. args: what it is, and by which command."""
+
+    def __str__(self) -> str:
+        return f"{self.what}: nothing is loaded yet: {self.cause}"
 
 
 class BlobMissing(GreenchannelError):

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from structlog import get_logger
 
-from services.runtime.errors import Away, GreenchannelError
+from services.runtime.errors import Away, GreenchannelError, NotLoaded
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
@@ -43,6 +43,11 @@ def problem(status: int, title: str, detail: str, *, headers: dict[str, str] | N
 def away_problem(away: Away) -> Response:
     """Return 503: nothing was accepted; the same request may be sent again."""
     headers = {"Retry-After": str(RETRY_AFTER_S)}
+    if isinstance(away, NotLoaded):
+        detail = (
+            f"This server has no {away.what} yet. Ask whoever runs it to load it; then send the same again. Until then call the centre by telephone."
+        )
+        return problem(503, "Not set up yet", detail, headers=headers)
     return problem(503, "Away for the moment", f"{away.what} cannot be reached. Send the same again in a few seconds.", headers=headers)
 
 

@@ -9,23 +9,25 @@ from redis.asyncio import Redis
 
 from services.runtime.buckets import prefix
 from services.runtime.redis_link import reaching_redis
+from services.runtime.scripts import Script, run
 
 KEPT = timedelta(days=7)  # longer than any redelivery: a consumer group's offsets are kept as long
 HANDLED = -1
 
 # The beginnings are a set of names: one that is asked for again, because a Redis that hung gave no answer, is not counted twice.
-_BEGIN = """
+BEGIN = """
 if redis.call('SISMEMBER', KEYS[1], 'handled') == 1 then return -1 end
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('SCARD', KEYS[1])
 """
-_HANDLED = """
+_BEGIN = Script(BEGIN)
+_HANDLED = Script("""
 redis.call('DEL', KEYS[1])
 redis.call('SADD', KEYS[1], 'handled')
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
-"""
-_PARDON = "if redis.call('SISMEMBER', KEYS[1], 'handled') == 0 then redis.call('DEL', KEYS[1]) end"
+""")
+_PARDON = Script("if redis.call('SISMEMBER', KEYS[1], 'handled') == 0 then redis.call('DEL', KEYS[1]) end")
 
 
 class Inbox:
@@ -34,7 +36,6 @@ class Inbox:
     def __init__(self, redis: Redis, group: str) -> None:
         self._redis = redis
         self._group = group
-        self._begin, self._handled, self._pardon = (redis.register_script(script) for script in (_BEGIN, _HANDLED, _PARDON))
         self._kept_ms = int(KEPT.total_seconds() * 1000)
 
     def _key(self, message_id: UUID | str, key: str) -> str:
@@ -43,13 +44,13 @@ class Inbox:
     async def begin(self, message_id: UUID | str, key: str, beginning: str) -> int:
         """Count a beginning, by its name, and return the count, 1 for the first; HANDLED where it is done already."""
         with reaching_redis():
-            return int(await self._begin(keys=[self._key(message_id, key)], args=[beginning, self._kept_ms]))
+            return int(await run(self._redis, _BEGIN, self._key(message_id, key), beginning, self._kept_ms))
 
     async def pardon(self, message_id: UUID | str, key: str) -> None:
         """Forget the beginnings: what failed was not the message. What another has handled meanwhile stays handled."""
         with reaching_redis():
-            await self._pardon(keys=[self._key(message_id, key)])
+            await run(self._redis, _PARDON, self._key(message_id, key))
 
     async def handled(self, message_id: UUID | str, key: str) -> None:
         with reaching_redis():
-            await self._handled(keys=[self._key(message_id, key)], args=[self._kept_ms])
+            await run(self._redis, _HANDLED, self._key(message_id, key), self._kept_ms)

@@ -80,33 +80,32 @@ class Producer:
             await asyncio.wait_for(producer.stop(), STOP_WITHIN_S)
 
     async def publish(self, topic: Topic | str, records: Sequence[Record]) -> None:
-        """Return when every in-sync replica has the records, in their order and one batch. All have one key.
+        """Return when every in-sync replica has the records, in their order and one batch. All have one key, or the topic one partition.
 
         Raises Away where Kafka cannot take them now (they may arrive all the same: readers know their ids), RecordTooLarge."""
         name = topic if isinstance(topic, str) else topic.name
         if name not in self._writes:
             raise ValueError(f"{self._client_id} may not write {name}")
-        key = records[0].key.encode()
-        if any(record.key != records[0].key for record in records):
-            raise ValueError("one batch, one key")
         try:
             async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
-                await self._send(await self._open(), name, key, records)
+                await self._send(await self._open(), name, records)
         except TimeoutError as error:
             log.warning("kafka did not answer", topic=name)
             if self._producer is not None:
                 await self._discard(self._producer)
             raise Away("kafka", f"no acknowledgement within {ACKNOWLEDGED_WITHIN_S:g} s") from error
 
-    async def _send(self, producer: AIOKafkaProducer, name: str, key: bytes, records: Sequence[Record]) -> None:
+    async def _send(self, producer: AIOKafkaProducer, name: str, records: Sequence[Record]) -> None:
         batch = producer.create_batch()
         for record in records:
-            if batch.append(key=key, value=record.value, timestamp=None, headers=list(record.headers)) is None:
+            if batch.append(key=record.key.encode(), value=record.value, timestamp=None, headers=list(record.headers)) is None:
                 raise RecordTooLarge(name, sum(len(each.value) for each in records))
         batch.close()
         try:
             partitions = sorted(await producer.partitions_for(name))
-            partition = partitions[(murmur2(key) & 0x7FFFFFFF) % len(partitions)]
+            if len(partitions) > 1 and any(record.key != records[0].key for record in records):
+                raise ValueError("one batch, one key")
+            partition = partitions[(murmur2(records[0].key.encode()) & 0x7FFFFFFF) % len(partitions)]
             future = await producer.send_batch(batch, name, partition=partition)
             await asyncio.shield(future)  # who asked may leave; what is under way is not torn
         except MessageSizeTooLargeError as error:

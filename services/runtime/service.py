@@ -6,6 +6,8 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
 
 import uvicorn
 from aiokafka.errors import KafkaError
@@ -16,9 +18,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.asyncio import Redis
 from structlog import get_logger
 
+from contracts.access import Access
+from contracts.directory import Contacts, Directory
 from contracts.topics import Topic
 from services.runtime.blobs import Blobs, open_blobs
-from services.runtime.errors import Away, ConfigurationError
+from services.runtime.errors import Away, ConfigurationError, NotLoaded
+from services.runtime.followed import Followed, followed_access, followed_contacts, followed_directory
 from services.runtime.http import answer_errors
 from services.runtime.producer import Producer
 from services.runtime.reader import Reader, kafka_broker, subscribe
@@ -30,17 +35,38 @@ from services.runtime.waiting import until_there, wait_s
 STOP_WITHIN_S = 5.0
 CHECK_WITHIN_S = 2.0
 
+T = TypeVar("T")
+
 log = get_logger()
 
 
 @dataclass(frozen=True)
 class Links:
-    """What a service reaches the world by."""
+    """What a service reaches the world by.
+
+    directory, access and contacts are followed for whoever asks for them while it is built; a process in which nobody does never reads them."""
 
     settings: Settings
     redis: Redis
     producer: Producer
     blobs: Blobs
+    following: list[Followed[Any]] = field(default_factory=list)
+
+    @cached_property
+    def directory(self) -> Followed[Directory]:
+        return self._follow(followed_directory(self.settings.kafka))
+
+    @cached_property
+    def access(self) -> Followed[Access]:
+        return self._follow(followed_access(self.settings.kafka))
+
+    @cached_property
+    def contacts(self) -> Followed[Contacts]:
+        return self._follow(followed_contacts(self.settings.kafka))
+
+    def _follow(self, followed: Followed[T]) -> Followed[T]:
+        self.following.append(followed)
+        return followed
 
 
 @dataclass(frozen=True)
@@ -131,9 +157,8 @@ async def _work(links: Links, broker: KafkaBroker | None, services: Sequence[Ser
     state.started = True
     log.info("started")
     async with asyncio.TaskGroup() as group:
-        for service in services:
-            for background in service.background:
-                group.create_task(_keep(background))
+        for background in (*(each.follow for each in links.following), *(each for service in services for each in service.background)):
+            group.create_task(_keep(background))
         group.create_task(asyncio.Event().wait())
 
 
@@ -176,7 +201,13 @@ def _parts(links: Links) -> dict[str, Callable[[], Awaitable[None]]]:
         with reaching_redis():
             await links.redis.ping()
 
-    return {"kafka": links.producer.ready, "redis": redis_answers, "blobs": links.blobs.ready}
+    def known(followed: Followed[Any]) -> Callable[[], Awaitable[None]]:
+        async def is_known() -> None:
+            followed.current()
+
+        return is_known
+
+    return {"kafka": links.producer.ready, "redis": redis_answers, "blobs": links.blobs.ready} | {each.what: known(each) for each in links.following}
 
 
 def _http(services: Sequence[Service], readers: Sequence[Reader], state: _State) -> FastAPI:
@@ -210,6 +241,8 @@ async def _answer_of(check: Callable[[], Awaitable[None]]) -> str:
     try:
         async with asyncio.timeout(CHECK_WITHIN_S):
             await check()
+    except NotLoaded as missing:
+        return str(missing)
     except Away as away:
         return f"away: {away.cause}"
     except TimeoutError:

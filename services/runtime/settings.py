@@ -24,10 +24,11 @@ class Settings(BaseSettings):
     )
     redis: str = Field(description="redis://host:port/db of a Redis or Valkey that keeps what it is told")
     blobs: str = Field(description="file:///folder, s3://bucket/prefix, gs://... or az://...")
-    directory: Path = Field(description="YAML: centres, clinics, people")
-    access: Path = Field(description="YAML: whose token may do what, hashed")
     patient_key_secret: Path | None = Field(default=None, description="file with the secret that patient numbers are hashed with; gateway only")
     pager: Path | None = Field(default=None, description="file to which the local pager appends a JSON line a notice; notify only")
+    callback_secrets: Path | None = Field(
+        default=None, description="folder of files named for providers, each with the secret that its callbacks are signed with; notify only"
+    )
     rules_profile: str | None = Field(
         default=None, description="the region whose thresholds and priorities the rules take; without it, the rulebook's own; triage only"
     )

@@ -7,7 +7,7 @@ its process is given up too; a count that was not the message's fault is taken b
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -18,16 +18,15 @@ from aiokafka import ConsumerRecord
 from structlog import get_logger
 from structlog.contextvars import bound_contextvars
 
-from contracts.envelope import Envelope, EnvelopeUnreadable, Record, open_envelope
+from contracts.envelope import EnvelopeUnreadable, Record, open_envelope
 from contracts.topics import EventUnreadable, Topic, read_event
-from contracts.vocabulary import Frozen
 from services.runtime import metrics
 from services.runtime.errors import Away, GreenchannelError, in_words
 from services.runtime.inbox import HANDLED
+from services.runtime.messages import ATTEMPTS, Message, TriedTooOften
 from services.runtime.producer import RecordTooLarge
 from services.runtime.waiting import wait_s
 
-ATTEMPTS = 3
 BETWEEN_ATTEMPTS_S = (0.2, 0.8)
 ATTEMPT_WITHIN_S = 90.0  # longer than all that it reaches may take to say that it is away: what is left is a handler that hangs
 PARDON_WITHIN_S = 1.0
@@ -35,27 +34,6 @@ DEAD_LETTERS_IN_A_ROW = 20
 OF_PATIENTS = 5  # one patient's messages alone do not stop a reader that serves all
 
 log = get_logger()
-
-
-class _Counted:
-    def __await__(self) -> Generator[None, None, None]:
-        yield from ()
-
-
-_COUNTED = _Counted()
-
-
-@dataclass(frozen=True)
-class Message:
-    """A message that can be read: its envelope, its event, and where it lies."""
-
-    envelope: Envelope
-    event: Frozen
-    topic: Topic
-    partition: int
-    offset: int
-    beginnings: tuple[str, ...] = ()  # the names of the attempts since it was taken, this one last: each is counted once, however often Redis is told
-    counted: Awaitable[None] = _COUNTED  # what a handler that begins early awaits before it does what others see
 
 
 Handle = Callable[[Message], Awaitable[None]]
@@ -80,14 +58,6 @@ class ReaderStopped(GreenchannelError):
 
 class HandledBefore(GreenchannelError):
     """This message is done already: another copy of it was handled, or its handler fell before the commit."""
-
-
-class TriedTooOften(GreenchannelError):
-    """Raised by a handler that counts the beginnings with its own state, in one trip: this one is to be given up. args: the beginnings before it."""
-
-    def __init__(self, attempts: int) -> None:
-        super().__init__(attempts)
-        self.attempts = attempts
 
 
 @dataclass

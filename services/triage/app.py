@@ -20,10 +20,10 @@ from services.runtime.archive import BadArchive, unpack
 from services.runtime.blobs import claim
 from services.runtime.errors import BlobDamaged, BlobMissing, ConfigurationError, in_words
 from services.runtime.inbox import Inbox
+from services.runtime.messages import Message
 from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
 from services.runtime.settings import PREFIX, Settings
-from services.runtime.settling import Message
 from services.triage import words
 from services.triage.earlier import EarlierEcgs
 from services.triage.nursery import Limits

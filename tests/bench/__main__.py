@@ -18,6 +18,7 @@ from tests.bench.memory import memory
 from tests.bench.reading import reading
 from tests.bench.simulation import simulation
 from tests.bench.start import start
+from tests.bench.state import state
 from tests.e2e.centre import Centre, running
 
 WIDTH = 140  # where no terminal says how wide it is
@@ -59,8 +60,13 @@ def _simulation(_: Path, asked: argparse.Namespace) -> list[Figure]:
     return simulation(quick=asked.quick)
 
 
+def _state(folder: Path, asked: argparse.Namespace) -> list[Figure]:
+    return asyncio.run(state(folder, quick=asked.quick))
+
+
 PARTS: dict[str, Part] = {
     "reading": _reading,
+    "state": _state,
     "simulation": _simulation,
     "start": _start,
     "memory": _memory,

@@ -1,8 +1,10 @@
 """Every service as it is wired, for the tests that look over all of them."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
@@ -17,28 +19,41 @@ from services.runtime.settings import Settings
 PLANS = {plan.name: plan for plans in SERVICES.values() for plan in plans}
 
 
+@dataclass(frozen=True)
+class Built:
+    """A service as it is wired: its name, what it reaches the world by, its parts."""
+
+    name: str
+    links: Links
+    service: Service
+
+
 @pytest_asyncio.fixture
-async def readers(tmp_path: Path) -> AsyncIterator[dict[str, list[Reader]]]:
+async def built(tmp_path: Path) -> AsyncIterator[list[Built]]:
     """Every service as it would run, with nothing connected: building one asks nothing of Kafka or Redis."""
-    files = write_example_data(tmp_path, "http://127.0.0.1:1")
+    files = write_example_data(tmp_path)
     settings = Settings(
         kafka="127.0.0.1:1",
         redis="redis://127.0.0.1:1/0",
         blobs=(tmp_path / "blobs").as_uri(),
-        directory=files.directory,
-        access=files.access,
         patient_key_secret=files.patient_key_secret,
         pager=files.pager,
     )
     redis = Redis.from_url(settings.redis)
-    built: list[Service] = []
-    of_service: dict[str, list[Reader]] = {}
+    every: list[Built] = []
     for plan in PLANS.values():
-        service = plan.build(Links(settings, redis, Producer(settings.kafka, plan.name, plan.may_write()), open_blobs(settings.blobs)))
-        built.append(service)
-        of_service.setdefault(plan.build.__module__.split(".")[1], []).extend(service.readers)
-    yield of_service
-    for service in built:
-        for stop in service.on_stop:
+        links = Links(settings, redis, Producer(settings.kafka, plan.name, plan.may_write()), open_blobs(settings.blobs))
+        every.append(Built(plan.build.__module__.split(".")[1], links, plan.build(links)))
+    yield every
+    for each in every:
+        for stop in each.service.on_stop:
             await stop()
     await redis.aclose()
+
+
+@pytest.fixture
+def readers(built: list[Built]) -> dict[str, list[Reader]]:
+    of_service: dict[str, list[Reader]] = {}
+    for each in built:
+        of_service.setdefault(each.name, []).extend(each.service.readers)
+    return of_service

@@ -12,13 +12,20 @@ TEXT = st.sampled_from('aZ9 _-."\\/é心😀\x00')
 UNDERSTOOD = frozenset(
     {"$defs", "$id", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "description", "enum", "format", "items"}
     | {"maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "oneOf", "pattern", "prefixItems", "properties", "required", "title"}
-    | {"type"}
+    | {"maxProperties", "minProperties", "patternProperties", "type", "writeOnly"}
 )
 INSTANTS = st.builds(
     lambda at, offset_min: at.replace(tzinfo=timezone(timedelta(minutes=offset_min))).isoformat(),
     st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2100, 1, 1)),  # noqa: DTZ001 - the zone is put in beside
     st.sampled_from([0, 480, -330]),
 )
+WALL_CLOCK = st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2100, 1, 1)).map(datetime.isoformat)  # noqa: DTZ001 - it has no zone
+OF_FORMAT: dict[str, Values] = {
+    "uuid": st.uuids().map(str),
+    "date-time": INSTANTS,
+    "date-time-local": WALL_CLOCK,
+    "password": st.text(TEXT, max_size=40),
+}
 
 
 def instances(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Values:
@@ -39,8 +46,13 @@ def _objects(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Values:
     fields = {name: instances(part, root) for name, part in schema.get("properties", {}).items()}
     needed = set(schema.get("required", ()))
     others = schema.get("additionalProperties")
+    fewest = schema.get("minProperties", 0)
+    most = min(schema.get("maxProperties", fewest + 2), fewest + 2)
+    if patterns := schema.get("patternProperties"):
+        ((pattern, part),) = patterns.items()
+        return st.dictionaries(st.from_regex(pattern, fullmatch=True), instances(part, root), min_size=fewest, max_size=most)
     if not fields and isinstance(others, Mapping):
-        return st.dictionaries(st.text(TEXT, max_size=4), instances(others, root), max_size=3)
+        return st.dictionaries(st.text(TEXT, max_size=4), instances(others, root), min_size=fewest, max_size=most)
     optional = {name: part for name, part in fields.items() if name not in needed}
     return st.fixed_dictionaries({name: fields[name] for name in sorted(needed)}, optional=optional)
 
@@ -54,10 +66,12 @@ def _arrays(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Values:
 
 def _strings(schema: Mapping[str, Any], _: Mapping[str, Any]) -> Values:
     if "format" in schema:
-        return {"uuid": st.uuids().map(str), "date-time": INSTANTS}[schema["format"]]
+        return OF_FORMAT[schema["format"]]
     if "pattern" in schema:
         return st.from_regex(schema["pattern"], fullmatch=True)
-    return st.text(TEXT, min_size=schema.get("minLength", 0), max_size=min(schema.get("maxLength", 40), 40))
+    fewest = schema.get("minLength", 0)
+    texts = st.text(TEXT, min_size=fewest, max_size=min(schema.get("maxLength", 40), 40))
+    return texts.filter(lambda text: len(text.strip()) >= fewest)  # no schema tells that blanks at the ends are taken away
 
 
 def _integers(schema: Mapping[str, Any], _: Mapping[str, Any]) -> Values:

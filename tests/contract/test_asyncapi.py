@@ -11,6 +11,7 @@ from contracts.topics import TOPICS
 from services.program.contract_documents import asyncapi, events, main
 from services.program.serve import SERVICES
 from services.runtime.reader import Reader
+from tests.contract.conftest import Built
 
 PLANS = {plan.name: plan for plans in SERVICES.values() for plan in plans}
 
@@ -23,6 +24,8 @@ TABLE = {
     "commands.v1": ({"console", "cases"}, {"cases"}),
     "cases.v1": ({"cases"}, {"notify", "console"}),
     "deliveries.v1": ({"notify"}, {"cases"}),
+    "directory.v1": (set(), {"gateway", "cases", "console", "notify"}),  # written by commands, which are no service
+    "access.v1": (set(), {"gateway", "console"}),
 }
 
 
@@ -97,14 +100,22 @@ def test_who_writes_and_who_reads_is_what_the_design_says(document: dict[str, An
 
 
 def test_whoever_reads_may_write_the_dead_letters_and_nobody_else(document: dict[str, Any]) -> None:
+    """Of what is followed nothing is put aside: what cannot be read there is left out, and said."""
     for topic in TOPICS:
+        if topic.compacted:
+            assert services_that(document, "send", topic.dead_letters) == set()
+            continue
         assert services_that(document, "send", topic.dead_letters) == services_that(document, "receive", topic.name)
 
 
-async def test_what_a_service_really_reads_is_what_the_document_says(document: dict[str, Any], readers: dict[str, list[Reader]]) -> None:
-    really = {(service, reader.topic.name) for service, all_of_it in readers.items() for reader in all_of_it}
+async def test_what_a_service_really_reads_is_what_the_document_says(document: dict[str, Any], built: list[Built]) -> None:
+    really = {(each.name, reads.topic.name) for each in built for reads in (*each.service.readers, *each.links.following)}
     said = {(each["tags"][0]["name"], each["channel"]["$ref"].removeprefix("#/channels/")) for each in receiving(document)}
     assert really == said
+
+
+async def test_how_people_are_reached_is_known_to_notify_alone(built: list[Built]) -> None:
+    assert {each.name for each in built if "contacts" in {followed.what for followed in each.links.following}} == {"notify"}
 
 
 async def test_no_two_readers_of_a_topic_share_a_group(readers: dict[str, list[Reader]]) -> None:

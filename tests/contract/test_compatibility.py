@@ -54,6 +54,7 @@ AGE = Annotated[int, Field(ge=0, le=125)]
 OLDER_AGE = Annotated[int, Field(ge=0, le=150)]
 SHORT = Annotated[str, Field(max_length=5)]
 SLUG = Annotated[str, Field(pattern="^[a-z]{1,5}$")]
+OTHER_SLUG = Annotated[str, Field(pattern="^[a-z]{1,9}$")]
 SOME = Annotated[tuple[int, ...], Field(min_length=1)]
 
 TYPES: list[Any] = [
@@ -78,6 +79,12 @@ TYPES += [
     tuple[int, str],
     dict[str, int],
     dict[str, float | str],
+    dict[SLUG, int],
+    dict[SLUG, float | str],
+    dict[SLUG, Part],
+    dict[OTHER_SLUG, int],
+    Annotated[dict[SLUG, int], Field(min_length=1)],
+    Annotated[dict[SLUG, int], Field(max_length=3)],
     Part,
     OtherPart,
     WiderPart,
@@ -207,6 +214,46 @@ BREAKING: list[tuple[str, Fields, Fields, str, str, str]] = [  # what, old, new,
     ),
     ("a part that holds itself changes", {"x": (Branch, True)}, {"x": (OtherBranch, True)}, "Event.x.a: a new event", NEW, '{"x": {"a": null}}'),
     ("values change", {"x": (dict[str, int], True)}, {"x": (dict[str, str], True)}, "Event.x.*: a new event", NEW, '{"x": {"k": "a"}}'),
+    (
+        "values under names of a pattern change",
+        {"x": (dict[SLUG, int], True)},
+        {"x": (dict[SLUG, str], True)},
+        "Event.x.*: a new event may hold string, an old reader takes integer",
+        NEW,
+        '{"x": {"k": "a"}}',
+    ),
+    (
+        "a part under names of a pattern grows",
+        {"x": (dict[SLUG, Part], True)},
+        {"x": (dict[SLUG, OtherPart], True)},
+        "Event.x.*.b: a new reader needs it, an old event may be without it",
+        OLD,
+        '{"x": {"k": {"a": 1}}}',
+    ),
+    (
+        "the pattern of names changes",
+        {"x": (dict[SLUG, int], True)},
+        {"x": (dict[OTHER_SLUG, int], True)},
+        "Event.x: a new event has names of the pattern ^[a-z]{1,9}$, an old reader does not",
+        NEW,
+        '{"x": {"abcdefgh": 1}}',
+    ),
+    (
+        "a pattern of names comes",
+        {"x": (dict[str, int], True)},
+        {"x": (dict[SLUG, int], True)},
+        "Event.x: a new reader has names of the pattern ^[a-z]{1,5}$, an old event does not",
+        OLD,
+        '{"x": {"K": 1}}',
+    ),
+    (
+        "names of a pattern are cut",
+        {"x": (dict[SLUG, int], True)},
+        {"x": (dict[Annotated[SLUG, Field(max_length=2)], int], True)},
+        "Event.x, its names: a new reader asks for maxLength 2",
+        OLD,
+        '{"x": {"abc": 1}}',
+    ),
 ]
 
 
@@ -224,6 +271,7 @@ BEARABLE: list[tuple[str, Fields, Fields]] = [
     ("a field that was never needed goes", {"x": (int, True), "y": (str, False)}, {"x": (int, True)}),
     ("an optional field in a part is added", {"x": (Part, True)}, {"x": (WiderPart, True)}),
     ("an optional field in a list's parts is added", {"x": (tuple[Part, ...], True)}, {"x": (tuple[WiderPart, ...], True)}),
+    ("an optional field in parts under names of a pattern is added", {"x": (dict[SLUG, Part], True)}, {"x": (dict[SLUG, WiderPart], True)}),
     ("a union is turned round", {"x": (int | str, True)}, {"x": (str | int, True)}),
     ("a union of parts is turned round", {"x": (Part | OtherPart, True)}, {"x": (OtherPart | Part, True)}),
     ("an enum is turned round", {"x": (Literal["red", "green"], True)}, {"x": (Literal["green", "red"], True)}),
@@ -245,6 +293,12 @@ def test_a_reader_that_forbids_unknown_fields_breaks_by_a_new_one() -> None:
     closed = {"type": "object", "title": "Event", "properties": {}, "additionalProperties": False}
     opened = {"type": "object", "title": "Event", "properties": {"x": {"type": "integer"}}, "additionalProperties": False}
     assert breaks(closed, opened) == ["Event.x: a new event may hold it, an old reader forbids what it does not know"]
+
+
+def test_a_field_named_beside_names_of_a_pattern_counts_as_broken() -> None:
+    plain = {"type": "object", "title": "Event", "patternProperties": {"^x": {"type": "integer"}}}
+    named = {**plain, "properties": {"xy": {"type": "string"}}}
+    assert any("Event.xy: one side names it" in told for told in breaks(plain, named))
 
 
 def test_what_is_not_understood_counts_as_broken() -> None:

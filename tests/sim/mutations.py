@@ -5,8 +5,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 from uuid import uuid4
 
-from services.cases.decision import Decision
-
 from contracts import topics
 from contracts.cases import CaseEvents, CaseRaised
 from contracts.ids import CaseId, PatientKey, timer_id
@@ -15,6 +13,7 @@ from services.cases import care, escalation, uploads
 from services.cases import desk as desks
 from services.cases import evolve as evolving
 from services.cases import timers as waiting
+from services.cases.decision import Decision
 from services.cases.desk import Desk
 from services.cases.outbox import Entry
 from services.cases.state import Case, Phase
@@ -23,7 +22,6 @@ from services.notify.notice import Outcome, Sent, Unknown
 from services.runtime.errors import Away
 from services.runtime.reader import Reader
 from services.runtime.settling import Settler
-from tests.sim.processes import FOLDS
 from tests.sim.replacing import replaced
 from tests.sim.store import Memory
 
@@ -162,9 +160,9 @@ def fold_loses_the_newest() -> AbstractContextManager[None]:
     return replaced(keeper, "decisions", lambda records: list(decisions(records))[:-1])
 
 
-OF_FOLDING: tuple[Mutation, ...] = (fence_left_out, fold_loses_the_newest) if FOLDS else ()
 MUTATIONS: tuple[Mutation, ...] = (
-    *OF_FOLDING,
+    fence_left_out,
+    fold_loses_the_newest,
     inbox_check_left_out,
     version_check_left_out,
     offset_committed_before_settled,

@@ -12,9 +12,10 @@ from faststream.exceptions import StopConsume
 
 from contracts import topics
 from contracts.envelope import Record
-from services.cases import desk
+from services.cases import desk, keeper
 from services.cases.app import READS, _CountedByLoad
 from services.cases.desk import Desk
+from services.cases.keeper import Keeper
 from services.notify.groups import RED_GROUP, REST_GROUP, is_of_red_group, is_of_rest_group
 from services.notify.handing_over import Pages
 from services.notify.notice import Origin
@@ -22,24 +23,14 @@ from services.runtime import reader, settling
 from services.runtime.reader import Reader, _RevokeWaits
 from services.runtime.service import _keep
 from tests.sim.broker import SimulatedBroker, SimulatedConsumer, SimulatedProducer
+from tests.sim.folding import NoSnapshots, SimulatedFolding, SimulatedLog, SimulatedTurn
 from tests.sim.people_and_places import CONTACTS, DIRECTORY
 from tests.sim.providers import Providers
 from tests.sim.store import Memory, SimulatedInbox, SimulatedStore
 from tests.sim.world import Process, World
 
 # Who looks for work by itself looks more seldom than it does in a service: most of a run would be looks at nothing.
-try:  # until who folds is merged
-    from services.cases.keeper import Keeper
-
-    from tests.sim.folding import NoSnapshots, SimulatedFolding, SimulatedLog, SimulatedTurn
-except ModuleNotFoundError:
-    FOLDS = False
-    CLOCKED, LOOKS_EVERY_S = (reader, settling), {desk: 2.0}
-else:
-    from services.cases import keeper
-
-    FOLDS = True
-    CLOCKED, LOOKS_EVERY_S = (reader, settling, keeper), {desk: 2.0, keeper: 5.0}
+CLOCKED, LOOKS_EVERY_S = (reader, settling, keeper), {desk: 2.0, keeper: 5.0}
 
 LINK = "https://cases.example"
 
@@ -109,8 +100,7 @@ def cases(world: World, broker: SimulatedBroker, memory: Memory, instance: str) 
                 reads = Reader(topic, f"cases.{topic.name}", hears.hear, inbox=_CountedByLoad(store), dead_letters=producer, at_once=16)  # type: ignore[arg-type]
                 group.create_task(read(world, broker, reads, instance))
             group.create_task(_keep(hears.watch))
-            if FOLDS:
-                group.create_task(_keep(_keeper(world, broker, memory, process, store, hears).keep))
+            group.create_task(_keep(_keeper(world, broker, memory, process, store, hears).keep))
 
     return main
 

@@ -21,7 +21,7 @@ from tests.sim.broker import SimulatedBroker
 from tests.sim.checks import Checks
 from tests.sim.faults import Chance, Fault
 from tests.sim.loop import OWNER, Idle
-from tests.sim.processes import CLOCKED, FOLDS, LOOKS_EVERY_S, cases, notify
+from tests.sim.processes import CLOCKED, LOOKS_EVERY_S, cases, notify
 from tests.sim.providers import Providers
 from tests.sim.replacing import replaced
 from tests.sim.store import Copy, Memory
@@ -29,7 +29,7 @@ from tests.sim.world import Process, Violation, World
 
 FAULTS_FOR_S = 200.0
 HEALED_WITHIN_S = 900.0
-NEMESIS = ("redis", "kafka", "pager", "kill", "kill", *(("redis emptied", "redis put back") if FOLDS else ()))
+NEMESIS = ("redis", "kafka", "pager", "kill", "kill", "redis emptied", "redis put back")
 LOOK_EVERY_S = 2.0
 SETTLED_WITHIN_S, PAGED_WITHIN_S = 45.0, 75.0  # sessions, leases and waits are over; a page a minute, and what one takes
 

@@ -10,14 +10,16 @@ from contracts.cases import Acknowledged, PageRequested
 from contracts.envelope import Envelope, open_envelope, seal
 from contracts.ids import CaseId, EventId, UploadId, case_id
 from contracts.vocabulary import Frozen, Priority
-from services.cases.app import Desk
-from services.cases.decide import Told
-from services.cases.redis_store import RedisStore, Route
+from services.cases.decision import Told
+from services.cases.desk import Desk
+from services.cases.outbox import Route
+from services.cases.redis_store import RedisStore
+from services.runtime.messages import Message
 from services.runtime.redis_link import connect
-from services.runtime.settling import Message
 from tests.conftest import Stack
+from tests.integration.cases.valkeys import have_folded
 from tests.integration.notify.running import read_until, writing
-from tests.unit.cases.case_world import DIRECTORY, KEY, acknowledge, assessed, delivered, uploaded
+from tests.unit.cases.case_world import DIRECTORY, KEY, acknowledge, assessed, sent, uploaded
 
 
 def message(told: Told, upload: UploadId) -> Message:
@@ -36,13 +38,18 @@ def message(told: Told, upload: UploadId) -> Message:
     return Message(open_envelope(sealed.headers), told, topics.COMMANDS, partition=0, offset=0, beginnings=(uuid4().hex,))
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @asynccontextmanager
 async def two_desks(stack: Stack) -> AsyncIterator[tuple[Desk, Desk, RedisStore]]:
     redis = connect(stack.redis)
     await redis.flushdb()
+    await have_folded(redis)
     async with writing(stack) as producer:
         store = RedisStore(redis)
-        yield Desk(store, producer, DIRECTORY), Desk(store, producer, DIRECTORY), store
+        yield Desk(store, producer, lambda: DIRECTORY, _now), Desk(store, producer, lambda: DIRECTORY, _now), store
     await redis.aclose()
 
 
@@ -61,7 +68,7 @@ async def test_two_that_remember_a_case_as_it_was_keep_every_message_of_it_and_l
         route = Route(patient_key=KEY, case_id=case)
         opened = (await store.load(EventId(uuid4()), route)).case
         pages = [event for _, event in await log_of(stack, case, opened.sequence) if isinstance(event, PageRequested)]
-        reports = [message(delivered(page).model_copy(update={"case_id": case}), upload) for page in pages]
+        reports = [message(sent(page).model_copy(update={"case_id": case}), upload) for page in pages]
         acknowledgement = message(acknowledge(at=datetime.now(UTC)).model_copy(update={"case_id": case}), upload)
         for desk, heard in ((one, reports[0]), (other, reports[1]), (one, acknowledgement)):
             await desk.hear(heard)
@@ -69,7 +76,7 @@ async def test_two_that_remember_a_case_as_it_was_keep_every_message_of_it_and_l
         for desk, heard in ((other, reports[0]), (one, reports[1]), (other, acknowledgement)):
             await desk.hear(heard)
         loaded = await store.load(EventId(uuid4()), route)
-    assert once.sequence == opened.sequence + 3
+    assert once.sequence == opened.sequence + 4  # who else was called is told who has it
     assert loaded.case == once
     assert (loaded.case.owner, loaded.outbox) == ("ann", ())
     log = await log_of(stack, case, loaded.case.sequence)

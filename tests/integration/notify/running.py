@@ -3,11 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer
 
-from contracts.envelope import Envelope, Record, open_envelope
+from contracts import topics
+from contracts.directory import Contacts, ContactsLoaded, Directory, DirectoryLoaded
+from contracts.envelope import Envelope, Record, open_envelope, seal
+from contracts.ids import EventId, UploadId
 from contracts.topics import TOPICS, Topic, dead_letter_topic, read_event
 from contracts.vocabulary import Frozen
 from services.runtime.blobs import open_blobs
@@ -17,17 +23,16 @@ from services.runtime.redis_link import connect
 from services.runtime.service import Links, Plan, Service
 from services.runtime.settings import Settings
 from services.runtime.topics_admin import ensure_topics
+from services.runtime.waiting import until_there
 from tests.conftest import Stack
 
 LIMIT_S = 30
 
 
-def settings_for(stack: Stack, folder: Path, directory: str, access: str = "{}") -> Settings:
+def settings_for(stack: Stack, folder: Path, **more: Any) -> Settings:
     """Return the settings of a service whose files lie in the folder. One instance name: a service finds its earlier self's partitions at once."""
-    (folder / "directory.yaml").write_text(directory)
-    (folder / "access.yaml").write_text(access)
-    files = {"directory": folder / "directory.yaml", "access": folder / "access.yaml", "pager": folder / "pager.jsonl"}
-    return Settings(kafka=stack.kafka, redis=stack.redis, blobs=stack.blobs, link="https://console.example", instance="test", **files)
+    told = {"kafka": stack.kafka, "redis": stack.redis, "blobs": stack.blobs, "pager": folder / "pager.jsonl", "instance": "test"}
+    return Settings(**told | {"link": "https://console.example"} | more)
 
 
 @asynccontextmanager
@@ -41,14 +46,29 @@ async def running(settings: Settings, *plans: Plan) -> AsyncIterator[list[Servic
     for reader in (reader for service in services for reader in service.readers):
         subscribe(broker, reader, instance=settings.instance)
     await broker.start()
+    lasting = [each.follow for each in links.following] + [each for service in services for each in service.background]
+    tasks = [asyncio.create_task(until_there(each, lambda _: None)) for each in lasting]
     try:
         yield services
     finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
         await broker.stop()
         for stop in (each for service in services for each in service.on_stop):
             await stop()
         await links.producer.stop()
         await links.redis.aclose()
+    assert [each for each in ended if isinstance(each, Exception)] == []
+
+
+async def load(stack: Stack, directory: Directory, contacts: Contacts) -> None:
+    """Load a directory and how everybody is reached, as its command does."""
+    now = datetime.now(UTC)
+    async with writing(stack) as producer:
+        for event in (DirectoryLoaded(at=now, directory=directory), ContactsLoaded(at=now, version=directory.version, contacts=contacts)):
+            names = {"event_id": EventId(uuid4()), "subject": uuid4(), "correlation": UploadId(uuid4()), "causation": uuid4()}
+            await producer.publish(topics.DIRECTORY, [seal(event, source="test", key=event.KEY, time=now, recorded=now, **names)])
 
 
 @asynccontextmanager

@@ -15,10 +15,10 @@ from contracts.envelope import Record, seal
 from contracts.ids import CaseId, UploadId, event_id
 from contracts.topics import Topic
 from services.runtime.inbox import Inbox
+from services.runtime.messages import Message
 from services.runtime.producer import Producer
 from services.runtime.reader import Reader, kafka_broker, subscribe
 from services.runtime.redis_link import connect
-from services.runtime.settling import Message
 from tests.conftest import Stack
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

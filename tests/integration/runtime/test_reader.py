@@ -9,7 +9,8 @@ from aiokafka import AIOKafkaProducer
 from services.runtime import settling
 from services.runtime.errors import Away
 from services.runtime.inbox import Inbox
-from services.runtime.settling import DEAD_LETTERS_IN_A_ROW, Message
+from services.runtime.messages import Message
+from services.runtime.settling import DEAD_LETTERS_IN_A_ROW
 from tests.integration.runtime.reader_bench import Bench, Heard, command, is_now, number_of, until
 
 

@@ -20,10 +20,10 @@ from contracts.topics import Topic
 from contracts.vocabulary import Lane, Priority
 from services.runtime.archive import UploadedFile, pack
 from services.runtime.blobs import claim, open_blobs
+from services.runtime.messages import Message
 from services.runtime.producer import Producer
 from services.runtime.redis_link import connect
 from services.runtime.service import Links
-from services.runtime.settling import Message
 from services.triage.app import PLANS, Desk, answer, rulebook_for
 from services.triage.decode import decode
 from services.triage.earlier import KEPT
@@ -38,7 +38,6 @@ from tests.unit.triage.cart_files import mfer
 from tests.unit.triage.raised_st import halves, with_st_raised
 
 QUIET = "challenge/E00002"
-DIRECTORY = '{version: "1", centres: {}, clinics: {}, people: {}}'
 
 
 @dataclass
@@ -96,7 +95,7 @@ def parts(recordings) -> tuple[Recording, Recording]:
 @asynccontextmanager
 async def triage(stack: Stack, folder, *lanes: Lane) -> AsyncIterator[Clinic]:
     redis = connect(stack.redis)
-    settings = settings_for(stack, folder, DIRECTORY)
+    settings = settings_for(stack, folder)
     async with running(settings, *(PLANS[lane] for lane in lanes)), writing(stack) as producer:
         yield Clinic(stack, producer, redis, key=uuid4().hex * 2)
     await redis.aclose()
@@ -140,7 +139,7 @@ async def test_with_redis_emptied_it_is_judged_without_comparison(stack, tmp_pat
 
 async def test_a_redis_that_says_nothing_holds_up_no_verdict_and_it_is_said(stack, tmp_path, parts):
     """Only the earlier ECGs are asked of it here: what counts attempts answers."""
-    settings = settings_for(stack, tmp_path, DIRECTORY)
+    settings = settings_for(stack, tmp_path)
     redis = connect(stack.redis)
     async with _silent() as address, writing(stack) as producer:
         silent = Redis.from_url(address, socket_timeout=None, socket_connect_timeout=None)  # which waits for ever: nothing but the desk bounds it

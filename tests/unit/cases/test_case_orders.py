@@ -15,7 +15,7 @@ from contracts.intake import EcgUploaded
 from contracts.vocabulary import Lane, Priority
 from services.cases.state import Phase
 from services.cases.timers import timers
-from tests.unit.cases.case_world import FIRST, MINUTE, SECOND, T0, THIRD, World, acknowledge, assessed, delivered, kinds, seen_in, uploaded
+from tests.unit.cases.case_world import FIRST, MINUTE, SECOND, T0, THIRD, World, acknowledge, assessed, kinds, seen_in, sent, uploaded
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Story:
             self.commands.append((acknowledge(at=self.world.now, seen=seen if look.says_what_was_seen else None), shown))
 
     def _note(self, events: list[CaseEvents]) -> None:
-        self.deliveries += [delivered(event) for event in events if isinstance(event, PageRequested)]
+        self.deliveries += [sent(event) for event in events if isinstance(event, PageRequested)]
 
     def hear_all(self, order: tuple[str, ...]) -> None:
         for topic in order:
@@ -111,7 +111,7 @@ def test_whoever_looks_and_then_presses_is_heard_while_the_case_is_open(story, s
     world = story.world
     if world.case.phase is Phase.OPENED:
         pressed_at = (world.case.last_at or world.now) + timedelta(seconds=6)
-        assert kinds(world.hear(acknowledge("bob", pressed_at, seen_in(world.log) if says_what_was_seen else None))) == ["Acknowledged"]
+        assert kinds(world.hear(acknowledge("bob", pressed_at, seen_in(world.log) if says_what_was_seen else None)))[0] == "Acknowledged"
 
 
 @settings(max_examples=400)

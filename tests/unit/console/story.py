@@ -7,6 +7,7 @@ from contracts import topics
 from contracts.assessments import Assessed, Finding, Quality, QualityProblem
 from contracts.cases import (
     Acknowledged,
+    CaseEvent,
     CaseOpened,
     CaseRaised,
     ClinicAnswered,
@@ -96,6 +97,9 @@ class Story:
 
     def _say(self, kind: type, cause: UUID, **fields: object) -> None:
         self._add(topics.CASES, kind(at=self._at(), **self.of_case, **fields), self.case, cause, self.first)
+
+    def _add_of_case(self, event: CaseEvent, cause: UUID) -> None:
+        self._add(topics.CASES, event, self.case, cause, self.first)
 
     def _page(self, round_: int, upload: UploadId, priority: Priority) -> None:
         notice = {"notice_id": notice_id(self.case, "ann", "local", round_), "person_id": "ann", "method": "local", "round": round_}

@@ -4,6 +4,7 @@ import pytest
 
 from contracts.topics import CASES
 from contracts.vocabulary import Priority
+from services.console.asking import COMMANDS
 from services.console.groups import is_rest, is_urgent
 from tests.unit.console.story import Story
 
@@ -21,7 +22,7 @@ def test_every_event_of_a_case_is_read_by_exactly_one_group(priority: Priority |
 
 
 def test_a_campaigns_answers_wait_and_what_people_are_called_for_does_not():
-    for kind in ("UploadAssessed", "ClinicAnswered"):
+    for kind in ("UploadAssessed", "ClinicAnswered", "ReadingListed"):
         assert is_rest(headers(kind, Priority.GREEN))
         assert is_rest(headers(kind, Priority.YELLOW))
     of_story = [record.headers for topic, record in STORY.told if topic is CASES]
@@ -29,7 +30,14 @@ def test_a_campaigns_answers_wait_and_what_people_are_called_for_does_not():
     assert all(is_urgent(each) for each in of_story)
 
 
+def test_what_a_person_did_and_waits_for_does_not_stand_behind_a_campaign():
+    for _, done in COMMANDS.values():
+        assert is_urgent(headers(done.__name__, Priority.YELLOW))
+    assert is_urgent(headers("CommandRefused", Priority.YELLOW))
+
+
 def test_what_does_not_say_that_it_is_rest_and_what_ends_a_case_are_urgent():
     assert is_urgent(headers("UploadReceived", None))
     assert is_urgent(headers("CaseSettled", Priority.GREEN))
+    assert is_urgent(headers("CaseClosed", Priority.YELLOW))
     assert is_urgent([])

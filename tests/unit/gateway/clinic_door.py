@@ -1,14 +1,15 @@
 """A gateway over HTTP with a real blob folder, and a log of records in place of Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
-from contracts.access import Access, ClinicToken, PersonToken, digest_of
+from contracts.access import Access, AccessEvents
 from contracts.directory import Directory
 from contracts.envelope import Record
 from contracts.intake import EcgUploaded
@@ -18,25 +19,22 @@ from services.gateway.intake import Intake, PublishPort
 from services.gateway.room import Room
 from services.runtime.blobs import FolderBlobs
 from services.runtime.errors import Away
+from tests.integration.directories import a_directory, account, clinic_token
 
 TOKEN, OTHER_TOKEN, PERSON_TOKEN = "token-of-township", "token-of-harbour", "token-of-li"
 SECRET = b"0123456789abcdef0123456789abcdef"
 ECG = b"<restingecgdata/>" * 20
-ACCESS = Access(
-    clinics=(
-        ClinicToken(token_sha256=digest_of(TOKEN), clinic="township"),
-        ClinicToken(token_sha256=digest_of(OTHER_TOKEN), clinic="harbour"),
-    ),
-    people=(PersonToken(token_sha256=digest_of(PERSON_TOKEN), person="li"),),
-)
-DIRECTORY = Directory.model_validate(
-    {
-        "version": "1",
-        "centres": {"county": {"name": "County", "standing_number": "555-0100", "standing_alarm": "local", "on_call": ["li"]}},
-        "clinics": {"township": {"name": "Township", "centre": "county"}, "harbour": {"name": "Harbour", "centre": "county"}},
-        "people": {"li": {"name": "Li", "methods": {"local": "local"}}},
-    }
-)
+DIRECTORY = a_directory()
+
+
+def access_of(*given: AccessEvents) -> Access:
+    access = Access()
+    for event in given:
+        access.hear(event)
+    return access
+
+
+ACCESS = access_of(clinic_token("township", TOKEN), clinic_token("harbour", OTHER_TOKEN), account("ann", PERSON_TOKEN))
 
 
 class Log:
@@ -62,16 +60,24 @@ class Log:
         return self.events(INTAKE_EMERGENCY) + self.events(INTAKE_ROUTINE)
 
 
-def app_of(blobs: Path, log: PublishPort, *, room: Room | None = None, answered_within_s: float = 4.0) -> FastAPI:
+def app_of(
+    blobs: Path,
+    log: PublishPort,
+    *,
+    room: Room | None = None,
+    answered_within_s: float = 4.0,
+    access: Callable[[], Access] = lambda: ACCESS,
+    directory: Callable[[], Directory] = lambda: DIRECTORY,
+) -> FastAPI:
     app = FastAPI()
-    app.include_router(router(ACCESS, DIRECTORY, Intake(FolderBlobs(blobs), log, SECRET, answered_within_s=answered_within_s), room or Room()))
+    app.include_router(router(access, directory, Intake(FolderBlobs(blobs), log, SECRET, answered_within_s=answered_within_s), room or Room()))
     return app
 
 
 @asynccontextmanager
-async def gateway(blobs: Path, log: PublishPort, *, room: Room | None = None, answered_within_s: float = 4.0) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of a new gateway, as the clinic `township`."""
-    transport = httpx.ASGITransport(app_of(blobs, log, room=room, answered_within_s=answered_within_s))
+async def gateway(blobs: Path, log: PublishPort, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of a new gateway, as the clinic `township`; parts are those of app_of."""
+    transport = httpx.ASGITransport(app_of(blobs, log, **parts))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         yield client
 

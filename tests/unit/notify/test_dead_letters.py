@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.notify.dead_letters import TOPICS, alarms, read_letter
 from services.notify.text import LONGEST
-from tests.unit.notify.pages import directory, page, sealed
+from tests.unit.notify.pages import contacts, directory, page, sealed
 
 CASES_DLQ = TOPICS[-1]
 ORIGIN = (("dlq_origin", b"cases.v1/2/77"), ("dlq_group", b"notify-red"))
@@ -22,8 +22,8 @@ def letter(headers, value, offset=5):
 def test_a_letter_tells_the_clinics_centre_with_the_ids_of_its_headers():
     lost = sealed(page())
     found = letter([*lost.headers, *ORIGIN], lost.value)
-    [(centre, notice)] = alarms(found.event, directory())
-    assert centre.name == "South"
+    [(centre, _, notice)] = alarms(found.event, directory(), contacts())
+    assert centre == "South"
     assert notice.person == "standing-number"
     assert str(page().case_id) in notice.text
     assert str(page().upload_id) in notice.text
@@ -31,15 +31,22 @@ def test_a_letter_tells_the_clinics_centre_with_the_ids_of_its_headers():
     assert page().patient_key not in notice.text
 
 
+def test_a_letter_that_names_its_centre_tells_that_one_and_another_where_no_machine_can_ring_it():
+    lost = sealed(page(centre_id="north"))
+    found = letter([*lost.headers, *ORIGIN], lost.value)
+    assert [centre for centre, _, _ in alarms(found.event, directory(), contacts())] == ["North"]
+    assert [centre for centre, _, _ in alarms(found.event, directory(), contacts(alarms={"south": "local"}))] == ["South"]
+
+
 def test_where_nothing_is_known_of_the_clinic_every_centre_is_told():
     found = letter([("ce_id", b"\xff\xfe"), *ORIGIN], b"{ not json")
-    assert {centre.name for centre, _ in alarms(found.event, directory())} == {"North", "South"}
+    assert {centre for centre, _, _ in alarms(found.event, directory(), contacts())} == {"North", "South"}
 
 
 def test_the_same_message_given_up_twice_is_one_notice_and_another_message_is_another():
     first, again = letter(ORIGIN, b"", offset=5), letter(ORIGIN, b"", offset=6)
     other = letter([("dlq_origin", b"cases.v1/2/78"), ("dlq_group", b"notify-red")], b"", offset=7)
-    ids = [{notice.notice_id for _, notice in alarms(each.event, directory())} for each in (first, again, other)]
+    ids = [{notice.notice_id for _, _, notice in alarms(each.event, directory(), contacts())} for each in (first, again, other)]
     assert ids[0] == ids[1]
     assert not ids[0] & ids[2]
     assert first.envelope.id == again.envelope.id
@@ -51,7 +58,7 @@ def test_the_letters_of_one_message_are_one_notice_for_each_group_that_gave_it_u
         letter([message, ("dlq_origin", origin), ("dlq_group", group)], b"", offset=offset)
         for offset, (origin, group) in enumerate([(b"commands.v1/2/77", b"cases"), (b"commands.v1/2/78", b"cases"), (b"commands.v1/2/77", b"other")])
     ]
-    once, again, other = ({notice.notice_id for _, notice in alarms(each.event, directory())} for each in letters)
+    once, again, other = ({notice.notice_id for _, _, notice in alarms(each.event, directory(), contacts())} for each in letters)
     assert once == again
     assert not once & other
     assert letters[0].envelope.id != letters[1].envelope.id  # each letter is handled: side by side, one would count as an attempt at the other
@@ -62,9 +69,9 @@ def test_the_letters_of_one_message_are_one_notice_for_each_group_that_gave_it_u
     value=st.binary(),
 )
 def test_no_letter_is_too_damaged_to_be_told_of(headers, value):
-    told = alarms(letter(headers, value).event, directory())
+    told = alarms(letter(headers, value).event, directory(), contacts())
     assert told
-    assert all(len(notice.text) <= LONGEST and notice.text.isprintable() for _, notice in told)
+    assert all(len(notice.text) <= LONGEST and notice.text.isprintable() for _, _, notice in told)
 
 
 @given(
@@ -73,4 +80,4 @@ def test_no_letter_is_too_damaged_to_be_told_of(headers, value):
     )
 )
 def test_no_value_is_too_odd_to_be_told_of(value):
-    assert alarms(letter(ORIGIN, json.dumps(value).encode()).event, directory())
+    assert alarms(letter(ORIGIN, json.dumps(value).encode()).event, directory(), contacts())

@@ -3,91 +3,33 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from aiokafka import ConsumerRecord
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from contracts import topics
-from contracts.cases import PageRequested
-from contracts.deliveries import Failure, NoticeFailed
-from contracts.envelope import Record, open_envelope
-from services.notify.dead_letters import TOPICS, read_letter
-from services.notify.handing_over import MAY_RING, TOO_OLD_AFTER, Alarms, Pages, StandingAlarmRefused
-from services.notify.notice import Failed, Notice, Outcome, Sent, Unknown
+from contracts.cases import NobodyOnCall, NoteRequested, PageRequested
+from contracts.deliveries import Failure, NoticeSent
+from contracts.directory import Contacts
+from contracts.envelope import open_envelope
+from contracts.vocabulary import Priority
+from services.notify.handing_over import TOO_OLD_AFTER, Pages
+from services.notify.notice import Failed, Sent, Unknown
 from services.runtime.errors import Away
-from services.runtime.inbox import HANDLED
-from services.runtime.settling import Message
-from tests.unit.notify.pages import T0, directory, page, sealed
+from services.runtime.messages import Message
+from tests.unit.notify.pages import T0, contacts, directory, nobody_on_call, note, page, sealed
+from tests.unit.notify.world import Carrier, Kafka, Kept
 
 
-class Carrier:
-    """Answers as it was told, the last answer for ever, and keeps what it was handed."""
-
-    def __init__(self, *answers: Outcome | Away) -> None:
-        self.answers, self.handed = list(answers), list[Notice]()
-        self.asked, self.answering = asyncio.Event(), asyncio.Event()
-        self.answering.set()
-
-    async def hand_over(self, notice: Notice, address: Any) -> Outcome:
-        self.handed.append(notice)
-        self.asked.set()
-        await self.answering.wait()
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Away):
-            raise answer
-        return answer
-
-
-class Kafka:
-    """Is away for the first times."""
-
-    def __init__(self, away: int = 0) -> None:
-        self.away, self.published = away, list[Record]()
-
-    async def publish(self, record: Record) -> None:
-        if self.away:
-            self.away -= 1
-            raise Away("kafka", "test")
-        self.published.append(record)
-
-
-class Rung:
-    """What Redis keeps of the alarms, beyond a restart of notify."""
-
-    def __init__(self) -> None:
-        self.begun, self.done = dict[UUID | str, set[str]](), set[UUID | str]()
-
-    async def begin(self, message_id: UUID | str, key: str, beginning: str) -> int:
-        if message_id in self.done:
-            return HANDLED
-        self.begun.setdefault(message_id, set()).add(beginning)
-        return len(self.begun[message_id])
-
-    async def pardon(self, message_id: UUID | str, key: str) -> None:
-        self.begun.pop(message_id, None)
-
-    async def handled(self, message_id: UUID | str, key: str) -> None:
-        self.done.add(message_id)
-
-
-def message(asked: PageRequested | None = None) -> Message:
+def message(asked: PageRequested | NoteRequested | NobodyOnCall | None = None, priority: Priority | None = None) -> Message:
     asked = asked or page()
-    return Message(open_envelope(sealed(asked).headers), asked, topics.CASES, 0, 0)
-
-
-def letter(offset: int = 1, message_id: UUID | None = None) -> Message:
-    headers = [("dlq_origin", f"cases.v1/0/{offset}".encode()), ("dlq_group", b"notify-red")]
-    if message_id:
-        headers.append(("ce_id", str(message_id).encode()))
-    return read_letter(TOPICS[-1], ConsumerRecord(TOPICS[-1].name, 0, offset, 1, 0, b"", b"", None, 0, 0, headers))
+    return Message(open_envelope(sealed(asked, priority).headers), asked, topics.CASES, 0, 0)
 
 
 def pages_of(carrier: Carrier, kafka: Kafka, minutes: float = 0) -> Pages:
-    return Pages(carrier, kafka.publish, directory(), "https://x", lambda: T0 + timedelta(minutes=minutes))
+    return Pages(carrier, kafka.publish, Kept().keep, directory, contacts, "https://x", lambda: T0 + timedelta(minutes=minutes))
 
 
 async def hear(pages: Pages, times: int) -> Sequence[bool]:
@@ -112,23 +54,6 @@ async def test_a_pager_that_is_away_is_tried_until_it_takes_the_page_and_nothing
     carrier, kafka = Carrier(Away("pager", "No space left on device"), Sent()), Kafka()
     assert await hear(pages_of(carrier, kafka), 2) == [False, True]
     assert [open_envelope(record.headers).type for record in kafka.published] == ["NoticeSent"]
-
-
-async def test_an_alarm_rings_again_only_where_it_was_not_taken():
-    carrier = Carrier(Sent(), Failed(Failure.TEMPORARY, "busy"), Sent())
-    alarms = Alarms(carrier, Rung(), directory())
-    with pytest.raises(Away, match="busy"):
-        await alarms.hear(letter())
-    await alarms.hear(letter())
-    ids = [notice.notice_id for notice in carrier.handed]
-    assert len(ids) == 3
-    assert ids[2] == ids[1] != ids[0]
-
-
-@pytest.mark.parametrize("answer", [Failed(Failure.PERMANENT, "403"), Unknown("no answer")])
-async def test_an_alarm_that_may_not_have_rung_is_not_taken_for_one_that_did(answer):
-    with pytest.raises(StandingAlarmRefused, match="Call it by hand"):
-        await Alarms(Carrier(answer), Rung(), directory()).hear(letter())
 
 
 async def test_the_delivery_of_a_page_has_an_id_that_is_made_of_the_notice():
@@ -180,15 +105,24 @@ def superseded() -> float:
     return REGISTRY.get_sample_value("greenchannel_notices_superseded_total", {"priority": "red"}) or 0
 
 
-async def test_of_the_rounds_that_an_outage_left_behind_one_rings_and_of_the_others_it_is_said_why():
+async def test_of_the_rounds_that_an_outage_left_behind_one_rings_and_the_others_name_it():
     carrier, kafka, before = Carrier(Sent()), Kafka(), superseded()
     pages = pages_of(carrier, kafka, minutes=121)
     await asyncio.gather(*(pages.hear(message(page(round=number))) for number in range(1, 121)))
+    [rang] = carrier.handed
+    told = [NoticeSent.model_validate_json(each.value) for each in kafka.published]
+    assert [each.said_by for each in told if each.notice_id == rang.notice_id] == [None]
+    assert [each.said_by for each in told if each.notice_id != rang.notice_id] == [rang.notice_id] * 119
+    assert superseded() - before == 119
+
+
+async def test_a_round_is_not_said_to_be_sent_by_one_of_which_that_is_not_known():
+    carrier, kafka = Carrier(Unknown("no answer")), Kafka()
+    pages = pages_of(carrier, kafka)
+    for number in (1, 2):
+        await pages.hear(message(page(round=number)))
     assert len(carrier.handed) == 1
-    told = [NoticeFailed.model_validate_json(each.value) for each in kafka.published if open_envelope(each.headers).type == "NoticeFailed"]
-    assert len(told) == superseded() - before == 119
-    assert {each.failure for each in told} == {Failure.PERMANENT}
-    assert "just been sent" in told[0].reason
+    assert [open_envelope(each.headers).type for each in kafka.published] == ["NoticeUnknown"] * 2
 
 
 async def test_what_says_something_else_rings_at_once():
@@ -202,7 +136,7 @@ async def test_what_says_something_else_rings_at_once():
 
 async def test_the_next_round_rings_a_minute_later_whatever_the_clock_of_cases_says():
     carrier, minutes = Carrier(Sent()), [7 * 60.0]
-    pages = Pages(carrier, Kafka().publish, directory(), "https://x", lambda: T0 + timedelta(minutes=minutes[0]))
+    pages = Pages(carrier, Kafka().publish, Kept().keep, directory, contacts, "https://x", lambda: T0 + timedelta(minutes=minutes[0]))
     for number in range(1, 4):
         await pages.hear(message(page(round=number)))
         minutes[0] += 1
@@ -222,43 +156,60 @@ async def test_a_page_that_is_more_than_a_day_old_rings_nobody():
     assert carrier.handed == []
 
 
-async def test_the_further_letters_of_a_message_ring_no_more_not_even_after_a_restart():
-    carrier, rung, timer = Carrier(Sent()), Rung(), uuid4()
-    before = Alarms(carrier, rung, directory())
+async def test_a_campaigns_yellow_pages_ring_a_person_once_in_ten_minutes_and_red_each_time():
+    carrier, kafka, minutes = Carrier(Sent()), Kafka(), [0.0]
+    pages = Pages(carrier, kafka.publish, Kept().keep, directory, contacts, "https://x", lambda: T0 + timedelta(minutes=minutes[0]))
+    for number in range(300):
+        await pages.hear(message(page(f"patient {number}", Priority.YELLOW)))
+    assert len(carrier.handed) == 1
+    assert "More may wait" in carrier.handed[0].text
+    for round_, priority in ((2, Priority.RED), (3, Priority.NOT_EVALUABLE)):
+        for number in range(3):
+            await pages.hear(message(page(f"patient {number}", priority, round=round_)))
+    assert len(carrier.handed) == 7
+    minutes[0] = 11
+    await pages.hear(message(page("late", Priority.YELLOW)))
+    assert len(carrier.handed) == 8
+
+
+async def test_a_note_is_told_plainly_and_its_delivery_says_what_asked_for_it():
+    carrier, kafka = Carrier(Sent()), Kafka()
+    asked = message(note(), Priority.RED)
+    await pages_of(carrier, kafka).hear(asked)
+    [notice] = carrier.handed
+    assert (notice.title, notice.text) == ("Greenchannel", f"Test Bob has it in hand. https://x/cases/{note().case_id}")
+    [record] = kafka.published
+    envelope = open_envelope(record.headers)
+    assert (envelope.type, envelope.causationid) == ("NoticeSent", asked.envelope.id)
+
+
+async def test_that_nobody_is_on_call_is_an_alarm_for_ops_and_no_page():
+    carrier, kafka = Carrier(Sent()), Kafka()
+    counter = ("greenchannel_nobody_on_call_total", {"centre": "south"})
+    before = REGISTRY.get_sample_value(*counter) or 0
+    with capture_logs() as logs:
+        await pages_of(carrier, kafka).hear(message(nobody_on_call()))
+    assert (carrier.handed, kafka.published) == ([], [])
+    assert (REGISTRY.get_sample_value(*counter) or 0) == before + 1
+    assert [entry["centre"] for entry in logs if entry["log_level"] == "error"] == ["south"]
+
+
+async def test_while_nothing_is_loaded_a_page_waits():
+    def nothing_loaded() -> Contacts:
+        raise Away("contacts", "test")
+
+    kafka = Kafka()
+    pages = Pages(Carrier(Sent()), kafka.publish, Kept().keep, directory, nothing_loaded, "https://x", lambda: T0)
+    assert await hear(pages, 1) == [False]
+    assert kafka.published == []
+
+
+async def test_whose_notice_it_was_is_kept_before_it_goes_out():
+    carrier, kept = Carrier(Sent()), Kept()
     carrier.answering.clear()
-    both = [asyncio.create_task(before.hear(letter(offset, timer))) for offset in (1, 2)]
+    hearing = asyncio.create_task(Pages(carrier, Kafka().publish, kept.keep, directory, contacts, "https://x", lambda: T0).hear(message()))
     await carrier.asked.wait()
-    await asyncio.sleep(0)
+    [origin] = kept.origins
+    assert (origin.notice_id, origin.asked_by) == (page().notice_id, message().envelope.id)
     carrier.answering.set()
-    await asyncio.gather(*both)
-    assert len(carrier.handed) == 2  # one for each centre: nothing is known of the clinic
-    await Alarms(carrier, rung, directory()).hear(letter(3, timer))
-    assert len(carrier.handed) == 2
-    await Alarms(carrier, rung, directory()).hear(letter(4, uuid4()))
-    assert len(carrier.handed) == 4
-
-
-async def test_an_alarm_of_which_no_provider_says_whether_it_rang_does_not_ring_for_ever():
-    carrier, rung, timer = Carrier(Unknown("no answer")), Rung(), uuid4()
-    for offset in range(2 * MAY_RING):
-        with pytest.raises(StandingAlarmRefused, match="Call it by hand"):
-            await Alarms(carrier, rung, directory()).hear(letter(offset, timer))
-    assert len(carrier.handed) == 2 * MAY_RING  # two centres
-
-
-async def test_an_alarm_that_was_refused_rings_for_the_next_letter_when_the_address_is_mended():
-    rung, timer = Rung(), uuid4()
-    for offset in range(2 * MAY_RING):
-        with pytest.raises(StandingAlarmRefused):
-            await Alarms(Carrier(Failed(Failure.PERMANENT, "403")), rung, directory()).hear(letter(offset, timer))
-    mended = Carrier(Sent())
-    await Alarms(mended, rung, directory()).hear(letter(100, timer))
-    assert len(mended.handed) == 2
-
-
-async def test_a_refused_alarm_is_said_though_another_centre_is_waited_for():
-    carrier = Carrier(Failed(Failure.PERMANENT, "403"), Failed(Failure.TEMPORARY, "busy"))
-    with capture_logs() as logs, pytest.raises(Away, match="busy"):
-        await Alarms(carrier, Rung(), directory()).hear(letter())
-    [said] = [entry for entry in logs if entry["log_level"] == "critical"]
-    assert "Call it by hand" in said["cause"]
+    await hearing

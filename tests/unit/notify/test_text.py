@@ -6,9 +6,10 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.cases import PageReason
 from contracts.vocabulary import Priority
-from services.notify.text import LONGEST, dead_letter_text, page_text, page_title
-from tests.unit.notify.pages import T0, page
+from services.notify.text import FIRST_WORDS, LONGEST, WHY, dead_letter_text, note_text, page_text, page_title
+from tests.unit.notify.pages import T0, note, page
 
 LINK = "https://console.example"
 
@@ -38,10 +39,32 @@ def test_a_clock_that_stands_behind_the_receipt_tells_no_negative_minutes():
     priority=st.sampled_from(list(Priority)),
     minutes=st.integers(0, 100_000),
     round_=st.integers(1, 10_000),
+    reason=st.sampled_from(list(PageReason)),
+    speaks_for_more=st.booleans(),
 )
-def test_a_page_fits_a_small_screen_on_one_line_keeps_its_link_and_tells_nothing_of_who_it_is(headline, clinic, priority, minutes, round_):
-    asked = page(priority=priority, headline=headline, round=round_)
-    said = page_text(asked, clinic, LINK, T0 + timedelta(minutes=minutes))
+def test_a_page_fits_a_small_screen_on_one_line_keeps_its_link_and_tells_nothing_of_who_it_is(
+    headline, clinic, priority, minutes, round_, reason, speaks_for_more
+):
+    asked = page(priority=priority, headline=headline, round=round_, reason=reason)
+    said = page_text(asked, clinic, LINK, T0 + timedelta(minutes=minutes), speaks_for_more=speaks_for_more)
+    assert len(said) <= LONGEST
+    assert "\n" not in said
+    assert said.startswith(f"{FIRST_WORDS[priority]} {WHY[reason]}".rstrip())
+    assert said.endswith(f"{LINK}/cases/{asked.case_id}")
+    assert asked.patient_key not in said
+
+
+def test_who_is_silent_or_asked_to_take_over_is_told_what_to_do_and_each_reason_has_its_words():
+    assert set(WHY) == set(PageReason)
+    silent, asked = (page_text(page(reason=reason), "Test Clinic", LINK, T0) for reason in (PageReason.OWNER_SILENT, PageReason.HAND_OVER))
+    assert silent.startswith("RED: You have it in hand, and nothing followed: confirm, stand down or hand over. Anterior STEMI")
+    assert asked.startswith("RED: You are asked to take it over: accept or decline. Anterior STEMI")
+
+
+@given(text=st.text(max_size=300))
+def test_a_note_fits_a_small_screen_on_one_line_and_keeps_its_link(text):
+    asked = note(text=text)
+    said = note_text(asked, LINK)
     assert len(said) <= LONGEST
     assert "\n" not in said
     assert said.endswith(f"{LINK}/cases/{asked.case_id}")

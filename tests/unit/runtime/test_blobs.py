@@ -52,6 +52,21 @@ async def test_the_first_note_of_a_name_stands(blobs: Blobs):
     assert await blobs.noted("uploads/aa/one") == b"first"
 
 
+async def test_a_note_that_is_rewritten_is_the_new_one(blobs: Blobs):
+    for content in (b"one", b"another"):
+        await blobs.rewrite("snapshots/00/list", content)
+        assert await blobs.noted("snapshots/00/list") == content
+
+
+async def test_a_blob_that_was_removed_is_missing_and_may_be_removed_again(blobs: Blobs):
+    blob = claim("raw", b"bytes", "application/octet-stream")
+    await blobs.put(blob, b"bytes")
+    for _ in range(2):
+        await blobs.remove(blob)
+        with pytest.raises(BlobMissing):
+            await blobs.get(blob)
+
+
 async def test_a_changed_blob_is_damaged_and_never_read(tmp_path: Path):
     blobs = FolderBlobs(tmp_path / "blobs")
     blob = await put(blobs, b"recording")

@@ -1,0 +1,74 @@
+"""One decision in the making: each event is seen by what is decided after it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from contracts.assessments import Assessed
+from contracts.cases import CaseEvents, CommandRefused
+from contracts.commands import Command, Commands, PersonsCommand, Say
+from contracts.deliveries import Deliveries
+from contracts.directory import Centre, Directory
+from contracts.ids import CentreId, EventId, UploadId
+from contracts.intake import EcgUploaded
+from contracts.vocabulary import Priority
+from services.cases.evolve import evolve
+from services.cases.state import Case, Upload
+
+HEADLINE_LONGEST = 300
+
+Told = EcgUploaded | Assessed | Commands | Deliveries
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message, and when cases took it in hand."""
+
+    message_id: EventId
+    at: datetime
+    told: Told
+
+
+class Decision:
+    """A case, a message, and what follows from it so far."""
+
+    def __init__(self, state: Case, heard: Heard, directory: Directory) -> None:
+        self.state, self.heard, self.directory = state, heard, directory
+        self.events: list[CaseEvents] = []
+        self.at = heard.at if state.last_at is None else max(heard.at, state.last_at)  # time never runs backwards for a case
+
+    @property
+    def of_case(self) -> dict[str, Any]:
+        """The fields that every event of the case has."""
+        return {"case_id": self.state.case_id, "patient_key": self.state.patient_key, "at": self.at}
+
+    def add(self, event: CaseEvents) -> None:
+        self.events.append(event)
+        self.state = evolve(self.state, event)
+
+    def refuse(self, command: Command, reason: str) -> None:
+        by = command.by if isinstance(command, PersonsCommand | Say) else None
+        kind = type(command).__name__
+        self.add(CommandRefused(**self.of_case, command=kind, command_id=self.heard.message_id, by=by, reason=reason[:300]))
+
+    def centre(self) -> tuple[CentreId, Centre]:
+        """Return the case's centre; where it is no longer listed, the first that is: somebody always answers."""
+        centre_id = self.state.centre_id
+        if centre_id is None or centre_id not in self.directory.centres:
+            centre_id = next(iter(self.directory.centres))
+        return centre_id, self.directory.centres[centre_id]
+
+    def paged_for(self) -> tuple[Upload, str]:
+        return paged_for(self.state, self.state.upload_id)
+
+
+def paged_for(state: Case, upload_id: UploadId | None) -> tuple[Upload, str]:
+    """Return the upload that a page names and the reason for the page, by all that is known now; upload_id is what the case was raised for.
+
+    A red comes first, whatever else cannot be read: its minutes count."""
+    raised_for = next(upload for upload in state.uploads if upload.upload_id == upload_id)
+    reds = [upload for upload in state.uploads if upload.priority is Priority.RED]
+    if raised_for.priority is Priority.RED or not reds:
+        return raised_for, raised_for.reason
+    red = max(reds, key=lambda upload: upload.received_at)
+    return red, f"{red.reason}; another recording: {raised_for.reason}"[:HEADLINE_LONGEST]

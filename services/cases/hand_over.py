@@ -1,0 +1,105 @@
+"""A case passed from one person to another, or to another centre: offered, accepted, declined, expired; or taken."""
+
+from contracts.cases import HandOverAccepted, HandOverDeclined, HandOverExpired, HandOverOffered, TakenOver
+from contracts.commands import AcceptHandOver, DeclineHandOver, ExpireHandOver, OfferHandOver, TakeOver
+from contracts.directory import people_of_centre
+from contracts.ids import CentreId, PersonId
+from contracts.vocabulary import Priority
+from services.cases.decision import Decision
+from services.cases.escalation import methods_of, page_for_hand_over, tell_the_others
+from services.cases.state import IN_HAND
+from services.cases.timers import HAND_OVER_WITHIN
+from services.cases.uploads import propose_strategy
+
+
+def take_over(decision: Decision, command: TakeOver) -> None:
+    state = decision.state
+    if state.phase not in IN_HAND or state.owner is None:
+        decision.refuse(command, "nobody has it in hand: acknowledge it")
+    elif state.owner == command.by:
+        decision.refuse(command, "you have it in hand already")
+    else:
+        former = state.owner
+        decision.add(TakenOver(**decision.of_case, by=command.by, from_person=former, reason=command.reason))
+        _tell(decision, former, f"{command.by} has taken it over: {command.reason}")
+
+
+def offer(decision: Decision, command: OfferHandOver) -> None:
+    refusal = _why_not_offered(decision, command)
+    if refusal is not None:
+        decision.refuse(command, refusal)
+        return
+    offered = HandOverOffered(
+        **decision.of_case, by=command.by, to_person=command.to_person, to_centre=command.to_centre, accept_by=decision.at + HAND_OVER_WITHIN
+    )
+    decision.add(offered)
+    page_for_hand_over(decision, offered)
+
+
+def accept(decision: Decision, command: AcceptHandOver) -> None:
+    state, offered = decision.state, decision.state.hand_over
+    if offered is None or state.owner is None:
+        decision.refuse(command, "no hand-over of this case is offered")
+    elif not _is_asked(decision, command.by):
+        decision.refuse(command, f"it is offered to {offered.to_person or offered.to_centre}")
+    else:
+        former, before = state.owner, decision.centre()[0]
+        centre_id: CentreId = offered.to_centre or before
+        of_centre = {"centre_id": centre_id, "centre_number": decision.directory.centres[centre_id].standing_number}
+        of_version = {"directory_version": decision.directory.version}
+        decision.add(HandOverAccepted(**decision.of_case, by=command.by, from_person=former, **of_centre, **of_version))
+        _tell(decision, former, f"{command.by} has accepted: it is in their hands")
+        if centre_id != before and state.priority is Priority.RED:
+            propose_strategy(decision)  # the way is another
+
+
+def decline(decision: Decision, command: DeclineHandOver) -> None:
+    state = decision.state
+    if state.hand_over is None or state.owner is None:
+        decision.refuse(command, "no hand-over of this case is offered")
+    elif not _is_asked(decision, command.by):
+        decision.refuse(command, f"it is offered to {state.hand_over.to_person or state.hand_over.to_centre}")
+    else:
+        decision.add(HandOverDeclined(**decision.of_case, by=command.by, reason=command.reason))
+        _tell(decision, state.owner, f"{command.by} declined: {command.reason}. It is still in your hands")
+
+
+def expire(decision: Decision, command: ExpireHandOver) -> None:
+    state = decision.state
+    if state.hand_over is None or state.hand_over.sequence != command.since_sequence or state.owner is None:
+        decision.refuse(command, "the hand-over was answered")
+    else:
+        decision.add(HandOverExpired(**decision.of_case, owner=state.owner))
+        _tell(decision, state.owner, "nobody accepted the hand-over: it is still in your hands")
+
+
+def _why_not_offered(decision: Decision, command: OfferHandOver) -> str | None:
+    state, directory = decision.state, decision.directory
+    if state.phase not in IN_HAND:
+        return "nobody has it in hand: acknowledge it first"
+    if state.owner != command.by:
+        return f"{state.owner} has it in hand: ask them, or take it over"
+    if state.hand_over is not None:
+        return f"it is offered to {state.hand_over.to_person or state.hand_over.to_centre} already"
+    if (command.to_person is None) == (command.to_centre is None):
+        return "name a person or a centre to hand it to, one of them"
+    if command.to_person is not None:
+        known = command.to_person in directory.people and command.to_person != command.by
+        return None if known else f"{command.to_person} cannot take it: not in the directory, or you yourself"
+    known = command.to_centre in directory.centres and command.to_centre != decision.centre()[0]
+    return None if known else f"{command.to_centre} cannot take it: not in the directory, or the centre that has it"
+
+
+def _is_asked(decision: Decision, person_id: PersonId) -> bool:
+    offered = decision.state.hand_over
+    if offered is None:
+        return False
+    if offered.to_person is not None:
+        return offered.to_person == person_id
+    return offered.to_centre is not None and person_id in people_of_centre(decision.directory, offered.to_centre)
+
+
+def _tell(decision: Decision, person_id: PersonId, text: str) -> None:
+    by = next(iter(methods_of(decision, person_id)), None)
+    if by is not None:
+        tell_the_others(decision, "", {person_id: by}, text)

@@ -1,0 +1,266 @@
+"""The scripts by which cases change in Redis: each whole or not at all, and none in a bucket that does not reflect the log.
+
+What lies in a bucket, P being its prefix (services.runtime.buckets):
+
+    P:case:<case>        hash: state (canonical JSON), sequence
+    P:begun:<message>    set: the names of the beginnings of a message that is not handled yet
+    P:handled:<case>     set: ids of the messages that it has heard
+    P:outbox:<case>      list: its decisions that Kafka has not acknowledged, oldest first
+    P:patient:<key>      the patient's live case
+    P:upload:<upload>    the case that the upload belongs to
+    P:due                sorted set: <case> <timer>, by the time in ms at which it is due
+    P:leased             sorted set: those that are due and were claimed, by the time in ms at which that lease ends
+    P:unsent             sorted set: cases with something in the outbox, by the time in ms at which it was put there
+    P:folded:cases       the server on which all this reflects the log (services.runtime.fence)
+    P:reflects:cases.v1  hash: partition -> offset; what lies before it in the log is reflected here
+
+The scripts make key names from the prefix: they all lie in the slot of its hash tag."""
+
+from services.runtime.fence import fenced, knowing_folded
+from services.runtime.scripts import Script
+
+WHAT = "cases"
+OF_CASES = frozenset({b"case", b"begun", b"handled", b"outbox", b"patient", b"upload", b"due", b"leased", b"unsent"})
+
+_NOW = """
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+"""
+
+# What a case leaves behind it for others: which timers it waits for, and whose it is. change: see redis_store and redis_folding.
+_PUT = (
+    _NOW
+    + """
+local function put(p, change, state, now)
+  local case, handled, patient = p .. ':case:' .. change.case, p .. ':handled:' .. change.case, p .. ':patient:' .. change.patient
+  redis.call('HSET', case, 'state', state, 'sequence', change.sequence)
+  for _, message in ipairs(change.messages) do redis.call('SADD', handled, message) end
+  for _, upload in ipairs(change.uploads) do redis.call('SET', p .. ':upload:' .. upload[1], change.case, 'PX', upload[2]) end
+  for _, timer in ipairs(change.dropped) do
+    if redis.call('ZREM', p .. ':due', timer) == 0 then redis.call('ZREM', p .. ':leased', timer) end
+  end
+  for _, timer in ipairs(change.set) do redis.call('ZADD', p .. ':due', math.min(timer[2], now + timer[3]), timer[1]) end
+  if change.live then
+    if redis.call('GET', patient) ~= change.case then redis.call('SET', patient, change.case) end
+    redis.call('PERSIST', case)
+    redis.call('PERSIST', handled)
+  else
+    if redis.call('GET', patient) == change.case then redis.call('DEL', patient) end
+    redis.call('PEXPIREAT', case, change.forget_at_ms)
+    redis.call('PEXPIREAT', handled, change.forget_at_ms)
+  end
+end
+"""
+)
+
+LOAD = fenced(
+    WHAT,
+    """
+local p, message, upload, case, patient, fresh = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local of_upload = upload ~= '' and redis.call('GET', p .. ':upload:' .. upload)
+if case == '' then case = of_upload or redis.call('GET', p .. ':patient:' .. patient) or fresh end
+local state = redis.call('HGET', p .. ':case:' .. case, 'state')
+local forgotten = of_upload and not state
+local heard = (forgotten or redis.call('SISMEMBER', p .. ':handled:' .. case, message) == 1) and 1 or 0
+local begun = 0
+if ARGV[6] ~= '' and heard == 0 then
+  for name in string.gmatch(ARGV[6], '%S+') do redis.call('SADD', p .. ':begun:' .. message, name) end
+  redis.call('PEXPIRE', p .. ':begun:' .. message, ARGV[7])
+  begun = redis.call('SCARD', p .. ':begun:' .. message)
+end
+return {case, state, heard, redis.call('LRANGE', p .. ':outbox:' .. case, 0, -1), begun}
+""",
+)
+
+STEP = fenced(
+    WHAT,
+    _PUT
+    + """
+local p, change = KEYS[1], cjson.decode(ARGV[1])
+local message = change.messages[1]
+if redis.call('SISMEMBER', p .. ':handled:' .. change.case, message) == 1 then return 'handled' end
+if tonumber(redis.call('HGET', p .. ':case:' .. change.case, 'sequence') or '0') ~= change.expected then return 'overtaken' end
+if change.expected == 0 then
+  if change.live and redis.call('EXISTS', p .. ':patient:' .. change.patient) == 1 then return 'overtaken' end
+  for _, upload in ipairs(change.uploads) do
+    if redis.call('EXISTS', p .. ':upload:' .. upload[1]) == 1 then return 'overtaken' end
+  end
+end
+local now = now_ms()
+put(p, change, ARGV[2], now)
+redis.call('DEL', p .. ':begun:' .. message)
+redis.call('RPUSH', p .. ':outbox:' .. change.case, ARGV[3])
+redis.call('ZADD', p .. ':unsent', 'NX', now, change.case)
+return 'done'
+""",
+)
+
+# Not fenced: whatever this Redis is a copy of, Kafka has the decision.
+_SENT = """
+local function sent(p, case, decision)
+  redis.call('LREM', p .. ':outbox:' .. case, 1, decision)
+  if redis.call('EXISTS', p .. ':outbox:' .. case) == 0 then redis.call('ZREM', p .. ':unsent', case) end
+end
+"""
+SENT = Script(_SENT + "sent(KEYS[1], ARGV[1], ARGV[2])")
+
+# A bucket that is not folded gives nothing, so that the others' timers go on.
+CLAIM = knowing_folded(
+    WHAT,
+    _NOW
+    + """
+local p = KEYS[1]
+if not folded(p) then return false end
+local now, found = now_ms(), {}
+for _, timer in ipairs(redis.call('ZRANGEBYSCORE', p .. ':leased', '-inf', now, 'LIMIT', 0, ARGV[3])) do
+  redis.call('ZADD', p .. ':leased', now + ARGV[1], timer)
+  table.insert(found, timer)
+end
+for _, timer in ipairs(redis.call('ZRANGEBYSCORE', p .. ':due', '-inf', now, 'LIMIT', 0, ARGV[3])) do
+  redis.call('ZREM', p .. ':due', timer)
+  redis.call('ZADD', p .. ':leased', now + ARGV[1], timer)
+  table.insert(found, timer)
+end
+return {found, redis.call('ZRANGEBYSCORE', p .. ':unsent', '-inf', now - ARGV[2], 'LIMIT', 0, ARGV[3])}
+""",
+)
+
+CASE_IN = fenced(
+    WHAT,
+    "return {redis.call('HGET', KEYS[1] .. ':case:' .. ARGV[1], 'state'), redis.call('LRANGE', KEYS[1] .. ':outbox:' .. ARGV[1], 0, -1)}",
+)
+
+DROP = fenced(
+    WHAT,
+    """
+redis.call('ZREM', KEYS[1] .. ':due', ARGV[1])
+redis.call('ZREM', KEYS[1] .. ':leased', ARGV[1])
+""",
+)
+
+# ---- bringing a bucket up to the log: redis_folding ----
+
+SURVEY = knowing_folded(
+    WHAT, "return {run_id(), redis.call('GET', KEYS[1] .. ':folded:cases'), redis.call('HGETALL', KEYS[1] .. ':reflects:' .. ARGV[1])}"
+)
+
+# ARGV: the server on which the bucket was found not to be folded, what says who folds it.
+BEGIN = knowing_folded(
+    WHAT,
+    """
+if run_id() ~= ARGV[1] or folded(KEYS[1]) then return 0 end
+redis.call('SET', KEYS[1] .. ':folded:cases', ARGV[2])
+return 1
+""",
+)
+
+LOOK = Script("""
+local p, case = KEYS[1], ARGV[1]
+return {
+  redis.call('HGET', p .. ':case:' .. case, 'state'),
+  redis.call('SMEMBERS', p .. ':handled:' .. case),
+  redis.call('LRANGE', p .. ':outbox:' .. case, 0, -1),
+}
+""")
+
+# ARGV: a case, then messages: 1 where it has heard them all, and nothing of it is in the outbox.
+HEARD = Script("""
+local p = KEYS[1]
+for place = 2, #ARGV do
+  if redis.call('SISMEMBER', p .. ':handled:' .. ARGV[1], ARGV[place]) == 0 then return 0 end
+end
+return 1 - redis.call('EXISTS', p .. ':outbox:' .. ARGV[1])
+""")
+
+# ARGV: the guard, the change, the state, decisions to take out of the outbox. A guard that names a server holds on that server alone.
+WRITE = knowing_folded(
+    WHAT,
+    _PUT
+    + _SENT
+    + """
+local p, guard, change = KEYS[1], ARGV[1], cjson.decode(ARGV[2])
+if redis.call('GET', p .. ':folded:cases') ~= guard or (string.sub(guard, 1, 8) ~= 'folding ' and not folded(p)) then return 'refused' end
+local case = p .. ':case:' .. change.case
+if tonumber(redis.call('HGET', case, 'sequence') or '0') ~= change.expected then return 'overtaken' end
+if change.anew then redis.call('DEL', case, p .. ':handled:' .. change.case) end
+if ARGV[3] ~= '' then
+  put(p, change, ARGV[3], now_ms())
+else
+  for _, upload in ipairs(change.uploads) do redis.call('SET', p .. ':upload:' .. upload[1], change.case, 'PX', upload[2]) end
+end
+for place = 4, #ARGV do sent(p, change.case, ARGV[place]) end
+for _, decision in ipairs(change.outbox) do
+  redis.call('RPUSH', p .. ':outbox:' .. change.case, decision)
+  redis.call('ZADD', p .. ':unsent', 'NX', now_ms(), change.case)
+end
+return 'done'
+""",
+)
+
+# ARGV: who folded it, the server on which that began, the topic, then partition and offset in turn.
+FINISH = knowing_folded(
+    WHAT,
+    """
+local folded_key = KEYS[1] .. ':folded:cases'
+if redis.call('GET', folded_key) ~= ARGV[1] or run_id() ~= ARGV[2] then return 0 end
+redis.call('DEL', KEYS[1] .. ':reflects:' .. ARGV[3])
+for place = 4, #ARGV, 2 do redis.call('HSET', KEYS[1] .. ':reflects:' .. ARGV[3], ARGV[place], ARGV[place + 1]) end
+redis.call('SET', folded_key, ARGV[2])
+return 1
+""",
+)
+
+ADVANCE = knowing_folded(
+    WHAT,
+    """
+if not folded(KEYS[1]) then return 0 end
+for place = 2, #ARGV, 2 do redis.call('HSET', KEYS[1] .. ':reflects:' .. ARGV[1], ARGV[place], ARGV[place + 1]) end
+return 1
+""",
+)
+
+# ARGV: the topic, then partition and offset in turn, to be said from now on; none: what is said stays.
+UNFOLD = Script("""
+redis.call('DEL', KEYS[1] .. ':folded:cases')
+for place = 2, #ARGV, 2 do redis.call('HSET', KEYS[1] .. ':reflects:' .. ARGV[1], ARGV[place], ARGV[place + 1]) end
+""")
+
+# For a snapshot: cases as they lie, each whole.
+WHOLE = fenced(
+    WHAT,
+    """
+local found = {}
+for _, case in ipairs(ARGV) do
+  table.insert(found, {
+    redis.call('HGET', KEYS[1] .. ':case:' .. case, 'state'),
+    redis.call('SMEMBERS', KEYS[1] .. ':handled:' .. case),
+    redis.call('LRANGE', KEYS[1] .. ':outbox:' .. case, 0, -1),
+  })
+end
+return found
+""",
+)
+
+KNOWN = fenced(
+    WHAT,
+    """
+local found = {}
+for _, upload in ipairs(ARGV) do
+  local key = KEYS[1] .. ':upload:' .. upload
+  table.insert(found, {redis.call('GET', key), redis.call('PEXPIRETIME', key)})
+end
+return found
+""",
+)
+
+# ARGV: the guard, then upload, case and until when it is known, in turn.
+REMEMBER = knowing_folded(
+    WHAT,
+    """
+if redis.call('GET', KEYS[1] .. ':folded:cases') ~= ARGV[1] then return 'refused' end
+for place = 2, #ARGV, 3 do redis.call('SET', KEYS[1] .. ':upload:' .. ARGV[place], ARGV[place + 1], 'PXAT', ARGV[place + 2], 'NX') end
+return 'done'
+""",
+)

@@ -1,0 +1,274 @@
+"""`greenchannel case`: the cases of a person's centres, from a terminal, as the person whose token it is."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from contracts.vocabulary import Arrival, Diagnosis, Outcome, Strategy, Treatment
+from services.program import show_case
+from services.program.server import Refused, Server, Who, find_server
+from services.program.terminal import JsonOption, ServerDataOption, print_line, refusing
+
+LISTED_AT_MOST = 200
+SHORTEST_PREFIX = 6
+
+app = typer.Typer(help="The cases of your centre, from a terminal.", no_args_is_help=True)
+
+CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="The case's id, or its first 6 characters or more, where one case has them.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a few words; it stays with the case.")]
+AtOption = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="When it happened: 14:05 of today by this machine, or 2026-03-01T14:05+08:00; else now.")
+]
+
+
+@app.command("list", epilog="Example:  [bold]greenchannel case list --json | jq .case_id[/]")
+def list_cases(data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """The cases of your centre, the newest first."""
+    with refusing():
+        found = Server(find_server(data, "person")).cases()
+    for each in found if as_json else ():
+        print_line(each)
+    if not as_json:
+        show_case.cases(found, datetime.now(UTC))
+
+
+@app.command("show", epilog="Example:  [bold]greenchannel case show 3f2a9c[/]")
+def show_one(case: CaseArgument, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """A case with its clocks, who has it, what was said, and its timeline; each line names its event."""
+    with refusing():
+        server = Server(find_server(data, "person"))
+        found = server.case(_case_id(server, case))
+    print_line(found) if as_json else show_case.case(found)
+
+
+@app.command("ack", epilog="Example:  [bold]greenchannel case ack 3f2a9c[/]")
+def acknowledge(case: CaseArgument, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """Take a case in hand: nobody is paged for it any more."""
+    _ask(data, as_json, case, "acknowledge")
+
+
+@app.command(epilog="Example:  [bold]greenchannel case confirm 3f2a9c --diagnosis stemi[/]")
+def confirm(
+    case: CaseArgument,
+    diagnosis: Annotated[Diagnosis, typer.Option("--diagnosis", help="What it is.")],
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """It is what it looks like. Takes it in hand too."""
+    _ask(data, as_json, case, "confirm", diagnosis=diagnosis)
+
+
+@app.command("stand-down", epilog="Example:  [bold]greenchannel case stand-down 3f2a9c --reason 'early repolarisation, seen before'[/]")
+def stand_down(case: CaseArgument, reason: ReasonOption, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """It is not what it looks like. Takes it in hand too."""
+    _ask(data, as_json, case, "stand_down", reason=reason)
+
+
+@app.command(epilog="Example:  [bold]greenchannel case say 3f2a9c 'Aspirin 300 mg now, no lysis'[/]")
+def say(
+    case: CaseArgument,
+    text: Annotated[str, typer.Argument(help="At most 400 characters; name no patient.")],
+    as_clinic: Annotated[bool, typer.Option("--as-clinic", help="With the clinic's token, to the centre; CASE is the whole id then.")] = False,
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say something to the clinic, or, as the clinic, to the centre."""
+    _ask(data, as_json, case, "say", who="clinic" if as_clinic else "person", text=text)
+
+
+@app.command("take-over", epilog="Example:  [bold]greenchannel case take-over 3f2a9c --reason 'he is in the lab'[/]")
+def take_over(case: CaseArgument, reason: ReasonOption, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """Take a case from who has it in hand."""
+    _ask(data, as_json, case, "take_over", reason=reason)
+
+
+@app.command("hand-over", epilog="Example:  [bold]greenchannel case hand-over 3f2a9c --to zhang[/]")
+def hand_over(
+    case: CaseArgument,
+    to: Annotated[str | None, typer.Option("--to", metavar="PERSON", help="A person's id.")] = None,
+    to_centre: Annotated[str | None, typer.Option("--to-centre", metavar="CENTRE", help="A centre's id.")] = None,
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Offer a case to a person or another centre; it is yours until somebody accepts."""
+    if (to is None) == (to_centre is None):
+        raise typer.BadParameter("name one of --to PERSON and --to-centre CENTRE")
+    _ask(data, as_json, case, "offer_hand_over", to_person=to, to_centre=to_centre)
+
+
+@app.command(epilog="Example:  [bold]greenchannel case accept 3f2a9c[/]")
+def accept(case: CaseArgument, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """Take the case that was offered to you, or to your centre."""
+    _ask(data, as_json, case, "accept_hand_over")
+
+
+@app.command(epilog="Example:  [bold]greenchannel case decline 3f2a9c --reason 'in the lab until 15:00'[/]")
+def decline(case: CaseArgument, reason: ReasonOption, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """Refuse the case that was offered."""
+    _ask(data, as_json, case, "decline_hand_over", reason=reason)
+
+
+@app.command(epilog="Example:  [bold]greenchannel case strategy 3f2a9c primary_pci[/]")
+def strategy(
+    case: CaseArgument,
+    chosen: Annotated[Strategy, typer.Argument(metavar="STRATEGY", help="primary_pci, lysis or conservative.")],
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, where it is not what the clock proposes.")] = None,
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose how the patient is treated."""
+    _ask(data, as_json, case, "choose_strategy", strategy=chosen, reason=reason)
+
+
+@app.command(epilog="Example:  [bold]greenchannel case refer 3f2a9c[/]")
+def refer(case: CaseArgument, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """Accept the referral: your centre takes the patient."""
+    _ask(data, as_json, case, "accept_referral")
+
+
+@app.command(epilog="Example:  [bold]greenchannel case activate 3f2a9c[/]")
+def activate(case: CaseArgument, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """Activate the catheter lab."""
+    _ask(data, as_json, case, "activate_lab")
+
+
+@app.command("cancel-activation", epilog="Example:  [bold]greenchannel case cancel-activation 3f2a9c --reason 'ST came down'[/]")
+def cancel_activation(case: CaseArgument, reason: ReasonOption, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """The lab is not needed after all: the clinic is asked for another ECG."""
+    _ask(data, as_json, case, "cancel_activation", reason=reason)
+
+
+@app.command(epilog="Example:  [bold]greenchannel case depart 3f2a9c --at 14:05[/]")
+def depart(case: CaseArgument, at: AtOption = None, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """The patient left the clinic."""
+    _ask(data, as_json, case, "record_departure", happened_at=_instant(at))
+
+
+@app.command(epilog="Example:  [bold]greenchannel case arrive 3f2a9c lab[/]")
+def arrive(
+    case: CaseArgument,
+    place: Annotated[Arrival, typer.Argument(help="Where the patient was taken.")],
+    at: AtOption = None,
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The patient arrived."""
+    _ask(data, as_json, case, "record_arrival", place=place, happened_at=_instant(at))
+
+
+@app.command(epilog="Example:  [bold]greenchannel case treat 3f2a9c pci_wire --at 14:29[/]")
+def treat(
+    case: CaseArgument,
+    treatment: Annotated[Treatment, typer.Argument(help="pci_wire: the wire crossed the lesion.")],
+    at: AtOption = None,
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The patient was treated."""
+    _ask(data, as_json, case, "record_treatment", treatment=treatment, happened_at=_instant(at))
+
+
+@app.command(epilog="Example:  [bold]greenchannel case close 3f2a9c admitted[/]")
+def close(
+    case: CaseArgument,
+    outcome: Annotated[Outcome, typer.Argument(help="How it ended.")],
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close a case."""
+    _ask(data, as_json, case, "close", outcome=outcome)
+
+
+@app.command(epilog="Example:  [bold]greenchannel case link 3f2a9c 77b01e[/]")
+def link(
+    case: CaseArgument,
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The other case's id, or its beginning.")],
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Two open cases are one patient; both go on paging until one is closed."""
+    with refusing():
+        server = Server(find_server(data, "person"))
+        told = server.command(_case_id(server, case), "link", other_case_id=_case_id(server, other))
+    print_line(told) if as_json else show_case.outcome(told)
+
+
+@app.command(epilog="Example:  [bold]greenchannel case readings[/]")
+def readings(data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+    """What is to be read, the earliest deadline first."""
+    with refusing():
+        found = Server(find_server(data, "person")).readings()
+    for each in found if as_json else ():
+        print_line(each)
+    if not as_json:
+        show_case.readings(found, datetime.now(UTC))
+
+
+@app.command(epilog="Example:  [bold]greenchannel case read 3f2a9c 91c0de[/]")
+def read(
+    case: CaseArgument,
+    upload: Annotated[str, typer.Argument(metavar="UPLOAD", help="The upload's id on the reading list, or its beginning.")],
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """You have read what stood on the reading list."""
+    with refusing():
+        server = Server(find_server(data, "person"))
+        listed = server.readings(LISTED_AT_MOST)
+        case_id = _the_one(case, [each["case_id"] for each in listed], "readings")
+        upload_id = _the_one(upload, [each["upload_id"] for each in listed], "readings")
+        told = server.command(case_id, "finish_reading", upload_id=upload_id)
+    print_line(told) if as_json else show_case.outcome(told)
+
+
+def _ask(data: Any, as_json: bool, case: str, command: str, who: Who = "person", **fields: object) -> None:
+    """Ask something of a case and print what came of it; what is None is left out."""
+    with refusing():
+        server = Server(find_server(data, who))
+        case_id = _case_id(server, case) if who == "person" else case
+        told = server.command(case_id, command, **{name: value for name, value in fields.items() if value is not None})
+    print_line(told) if as_json else show_case.outcome(told)
+
+
+def _case_id(server: Server, given: str) -> str:
+    """Return the id that was given whole, or the one among the newest cases that begins so."""
+    return given if _is_whole(given) else _the_one(given, [each["case_id"] for each in server.cases(LISTED_AT_MOST)], "list")
+
+
+def _the_one(given: str, ids: Iterable[str], listed_by: str) -> str:
+    if _is_whole(given):
+        return given
+    found = {each for each in ids if each.startswith(given.lower())}
+    if len(given) < SHORTEST_PREFIX:
+        raise Refused(f"{given} is too short: give {SHORTEST_PREFIX} characters of the id, or more.")
+    if len(found) != 1:
+        raise Refused(
+            f"{len(found) or 'none'} of those listed begin with {given}: `greenchannel case {listed_by}` shows their ids; give more of one."
+        )
+    return found.pop()
+
+
+def _is_whole(given: str) -> bool:
+    try:
+        UUID(given)
+    except ValueError:
+        return False
+    return True
+
+
+def _instant(at: str | None) -> str | None:
+    """Return a time as it is sent: with its offset, this machine's where none was given."""
+    if at is None:
+        return None
+    today = datetime.now(UTC).astimezone()
+    try:
+        if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", at):
+            hour, minute, *second = map(int, at.split(":"))
+            return today.replace(hour=hour, minute=minute, second=second[0] if second else 0, microsecond=0).isoformat()
+        return datetime.fromisoformat(at).astimezone().isoformat()
+    except ValueError:
+        raise typer.BadParameter(f"{at} is no time: write 14:05, or 2026-03-01T14:05+08:00", param_hint="--at") from None

@@ -1,0 +1,142 @@
+"""What Redis lost of the projection comes back from the topics, while readers go on: emptied, put back from an older copy, another server."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+
+from contracts import topics
+from services.console.app import READS
+from services.console.projection import fact_of, places_of
+from services.console.redis_projection import PAGES_AT_MOST, RedisProjection
+from services.console.refolding import Heard, Refolding, least
+from services.runtime.redis_link import connect
+from tests.integration.console.asking import a_story, api, console, tell
+from tests.integration.notify.running import until, writing
+from tests.unit.console.life import Life
+from tests.unit.console.story import Story
+
+GROUPS = {topic: (f"console.{topic.name}", *(("console.cases.v1.rest",) if topic is topics.CASES else ())) for topic in READS}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def refolding(stack, instance: str = "test") -> AsyncIterator[tuple[Redis, RedisProjection, Refolding]]:
+    redis = connect(stack.redis)
+    projection = RedisProjection(redis)
+
+    async def fold(heard: Sequence[Heard]) -> None:
+        await projection.add([(fact_of(topic, envelope, event), places_of(event)) for topic, envelope, event in heard], now())
+
+    yield redis, projection, Refolding(redis, stack.kafka, GROUPS, fold, now, instance=instance)
+    await redis.aclose()
+
+
+async def shown(projection: RedisProjection, *stories: Story) -> list[object]:
+    """Return all that the projection holds of stories, and where their cases are listed."""
+    facts = [await projection.cases([story.case], pages=PAGES_AT_MOST) for story in stories]
+    uploads = [await projection.upload(story.first) for story in stories]
+    cases = {str(story.case) for story in stories}
+    lists = [[each for each in await projection.listed(centre, None, 10_000) if each.case_id in cases] for centre in ("centre", "elsewhere")]
+    return [facts, uploads, lists]
+
+
+async def whole(projection: RedisProjection, story: Story) -> bool:
+    [(facts, _)] = await projection.cases([story.case], pages=PAGES_AT_MOST)
+    return len(facts) == sum(topic is topics.CASES for topic, _ in story.told)
+
+
+async def test_an_emptied_redis_shows_the_same_again_and_is_whole_then(stack):
+    stories = [a_story(), a_story(Life)]
+    async with refolding(stack) as (redis, projection, again):
+        async with console(stack), writing(stack) as producer:
+            for story in stories:
+                await tell(producer, story)
+            for story in stories:
+                await until(lambda story=story: whole(projection, story))
+            before = await shown(projection, *stories)
+            await redis.flushall()
+            assert await shown(projection, *stories) != before
+            folded = await again.look()
+            after = await shown(projection, *stories)
+        assert after == before
+        assert folded >= sum(len(story.told) for story in stories)
+        assert await again.look() == 0
+        async with api(stack) as ask:
+            assert (await ask.get(f"/v1/cases/{stories[1].case}")).json()["wire_min"] == 24.0
+
+
+async def test_a_redis_put_back_from_an_older_copy_gets_only_what_came_after_it(stack):
+    earlier, later = a_story(), a_story(Life)
+    async with refolding(stack) as (redis, projection, again), writing(stack) as producer:
+        async with console(stack):
+            await tell(producer, earlier)
+            await until(lambda: whole(projection, earlier))
+        await again.look()  # the console was stopped: what it handled is committed
+        await again.look()
+        copy = {key: (await redis.dump(key), await redis.pttl(key)) async for key in redis.scan_iter("*:console:*")}
+        async with console(stack):
+            await tell(producer, later)
+            await until(lambda: whole(projection, later))
+            before = await shown(projection, earlier, later)
+        await again.look()  # the newer offsets are noted, in a Redis that is lost then
+        await redis.flushall()
+        for key, (dumped, ttl_ms) in copy.items():
+            await redis.restore(key, max(ttl_ms, 0), dumped)
+        assert not (await projection.cases([later.case], pages=1))[0][0]
+        for bucket in range(256):  # the copy is served by another process
+            await redis.hset(f"gc:{{b{bucket:03d}}}:console:reflected", "run", "0" * 40)
+        folded = await again.look()
+        assert await shown(projection, earlier, later) == before
+        assert len(later.told) <= folded < len(earlier.told) + len(later.told)
+
+
+async def test_who_is_overtaken_by_a_loss_does_not_call_it_whole(stack):
+    """Redis is emptied once more while its projection is folded: the next look begins anew."""
+    story = a_story()
+    async with refolding(stack) as (redis, projection, again), writing(stack) as producer:
+        await tell(producer, story)
+        await redis.flushall()
+        fold, emptied = again._fold, list[bool]()
+
+        async def fold_and_lose(heard: Sequence[Heard]) -> None:
+            await fold(heard)
+            if not emptied and any(envelope.subject == str(story.case) for _, envelope, _ in heard):
+                emptied.append(True)
+                await redis.flushall()
+
+        again._fold = fold_and_lose
+        await again.look()
+        assert emptied
+        assert not await whole(projection, story)
+        await again.look()
+        assert await whole(projection, story)
+        assert await again.look() == 0
+
+
+async def test_two_that_make_it_whole_at_once_both_come_to_an_end(stack):
+    story = a_story()
+    async with refolding(stack, "a") as (redis, projection, one), refolding(stack, "b") as (_, _, other), writing(stack) as producer:
+        await tell(producer, story)
+        await redis.flushall()
+        fold = one._fold
+
+        async def fold_beside(heard: Sequence[Heard]) -> None:
+            one._fold = fold
+            await other.look()
+            await fold(heard)
+
+        one._fold = fold_beside
+        await one.look()
+        assert await whole(projection, story)
+        assert (await one.look(), await other.look()) == (0, 0)
+
+
+def test_what_lies_before_all_of_them_is_known_of_what_all_of_them_name():
+    assert least([{"a/0": 5, "b/0": 2}, {"a/0": 3, "c/0": 9}]) == {"a/0": 3}
+    assert least([]) == {}
+    assert least([{}, {"a/0": 3}]) == {}

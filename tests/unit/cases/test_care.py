@@ -1,0 +1,253 @@
+"""The life of a case in people's hands: what is done in its phase, and refused with the reason outside it."""
+
+from datetime import timedelta
+
+import pytest
+
+from contracts.cases import CommandRefused, Said
+from contracts.commands import (
+    AcceptHandOver,
+    AcceptReferral,
+    ActivateLab,
+    CancelActivation,
+    ChooseStrategy,
+    CloseCase,
+    Confirm,
+    DeclineHandOver,
+    FinishReading,
+    LinkCase,
+    OfferHandOver,
+    RecordArrival,
+    RecordDeparture,
+    RecordTreatment,
+    Say,
+    StandDown,
+    TakeOver,
+)
+from contracts.ids import CaseId
+from contracts.vocabulary import Arrival, Diagnosis, Lane, Outcome, Priority, Strategy, Treatment
+from services.cases.state import Phase
+from tests.unit.cases.case_world import (
+    CASE,
+    FIRST,
+    MINUTE,
+    SECOND,
+    T0,
+    World,
+    acknowledge,
+    asked,
+    assessed,
+    kinds,
+    pages,
+    rung,
+)
+
+IT_IS = asked(Confirm, diagnosis=Diagnosis.STEMI)
+
+
+def in_hand(*commands) -> World:
+    world = World()
+    world.hear(assessed(Priority.RED))
+    world.hear(acknowledge("ann"))
+    for command in commands:
+        assert "CommandRefused" not in kinds(world.hear(command)), command
+    return world
+
+
+def refusal(world: World, command) -> str:
+    (refused,) = world.hear(command, f"refused {len(world.log)}")
+    assert isinstance(refused, CommandRefused)
+    return refused.reason
+
+
+def test_confirming_a_case_that_nobody_has_takes_it_in_hand_with_one_thumb():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    events = world.hear(asked(Confirm, diagnosis=Diagnosis.STEMI, seen_sequence=1_000))
+    assert [kind for kind in kinds(events) if kind != "NoteRequested"] == ["Acknowledged", "Confirmed"]
+    assert (world.case.phase, world.case.owner) == (Phase.CONFIRMED, "ann")
+
+
+def test_who_has_not_seen_the_newest_red_neither_confirms_nor_stands_it_down():
+    for command in (asked(Confirm, diagnosis=Diagnosis.STEMI, seen_sequence=1), asked(StandDown, reason="noise", seen_sequence=1)):
+        world = World()
+        world.hear(assessed(Priority.RED))
+        assert refusal(world, command).startswith("new since you looked")
+        assert world.case.phase is Phase.OPENED
+
+
+def test_of_two_who_press_at_once_one_owns_it_and_the_other_is_told_who():
+    world = in_hand()
+    assert refusal(world, acknowledge("bob")) == "ann has it in hand"
+    assert refusal(world, asked(Confirm, "bob", diagnosis=Diagnosis.STEMI)) == "ann has it in hand: ask them, or take it over"
+    assert world.case.owner == "ann"
+
+
+def test_a_lab_is_activated_only_for_what_is_confirmed_and_only_once():
+    world = in_hand()
+    assert refusal(world, asked(ActivateLab)) == "it is not confirmed yet: confirm it, then activate the lab"
+    world.hear(IT_IS)
+    world.hear(asked(ActivateLab))
+    assert world.case.phase is Phase.ACTIVATED
+    assert refusal(world, asked(ActivateLab)) == "the lab is activated already"
+
+
+def test_an_activated_case_is_not_stood_down_before_the_lab_is():
+    world = in_hand(IT_IS, asked(ActivateLab))
+    assert refusal(world, asked(StandDown, reason="artefact")) == "the lab is activated: cancel the activation first"
+
+
+def test_a_cancelled_activation_asks_for_a_repeat_and_is_looked_at_again_or_the_policy_goes_on():
+    world = in_hand(IT_IS, asked(ActivateLab))
+    events = world.hear(asked(CancelActivation, reason="ST has come down"))
+    assert kinds(events) == ["ActivationCancelled", "RepeatAsked"]
+    assert "ST has come down" in events[1].reasons[0]
+    assert (world.case.phase, world.case.owner) == (Phase.ACKNOWLEDGED, "ann")
+    assert rung(world.wait(5 * MINUTE)) == [("ann", "phone")]
+    assert "OwnerReleased" in kinds(world.wait(MINUTE))
+
+
+def test_what_was_stood_down_is_said_to_the_clinic_and_a_new_red_opens_it_again():
+    world = in_hand(asked(StandDown, reason="early repolarisation"))
+    (said,) = [event for event in world.log if isinstance(event, Said)]
+    assert "early repolarisation" in said.text
+    assert world.case.phase is Phase.STOOD_DOWN
+    events = world.hear(assessed(Priority.RED, SECOND))
+    assert "CaseRaised" in kinds(events)
+    assert {page.priority for page in pages(events)} == {Priority.RED}
+
+
+def test_a_case_that_was_stood_down_closes_by_itself_when_nothing_followed():
+    world = in_hand(asked(StandDown, reason="early repolarisation"))
+    assert kinds(world.wait(12 * 60 * MINUTE)) == ["CaseClosed"]
+    assert not world.case.is_live
+
+
+def test_the_patients_course_is_kept_in_any_order_of_decision_and_movement():
+    world = in_hand(asked(RecordDeparture))
+    assert world.case.phase is Phase.DEPARTED
+    world.hear(IT_IS)
+    world.hear(asked(ActivateLab))
+    assert world.case.phase is Phase.DEPARTED
+    world.hear(asked(RecordArrival, place=Arrival.LAB))
+    assert world.case.phase is Phase.ARRIVED
+    world.hear(asked(RecordTreatment, treatment=Treatment.PCI_WIRE))
+    assert world.case.phase is Phase.TREATED
+    world.hear(asked(CloseCase, outcome=Outcome.ADMITTED))
+    assert (world.case.phase, world.case.is_live) == (Phase.CLOSED, False)
+
+
+def test_a_patient_on_the_way_whom_nobody_has_decided_about_still_wakes_a_sleeping_owner():
+    world = in_hand(asked(RecordDeparture))
+    assert rung(world.wait(5 * MINUTE)) == [("ann", "phone")]
+    world.wait(MINUTE)
+    assert world.case.phase is Phase.OPENED
+    world.hear(acknowledge("bob", at=world.now))
+    assert world.case.phase is Phase.DEPARTED, "the patient has not gone back"
+
+
+def test_a_lysis_at_the_clinic_is_a_bridge_and_the_case_goes_on():
+    world = in_hand(IT_IS, asked(RecordTreatment, treatment=Treatment.LYSIS_BOLUS))
+    assert world.case.phase is Phase.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    "command", [asked(RecordDeparture), asked(AcceptReferral), asked(ChooseStrategy, strategy=Strategy.LYSIS), asked(ActivateLab)]
+)
+def test_what_needs_a_person_is_refused_while_nobody_has_the_case(command):
+    world = World()
+    world.hear(assessed(Priority.RED))
+    assert refusal(world, command) == "nobody has it in hand: acknowledge it first"
+    assert rung(world.wait(MINUTE)), "and paging goes on"
+
+
+def test_a_time_that_cannot_be_is_refused():
+    world = in_hand(IT_IS)
+    for happened_at in (T0 + MINUTE, T0 - MINUTE):
+        assert "cannot be" in refusal(world, asked(RecordDeparture, happened_at=happened_at))
+    world.now += 10 * MINUTE
+    world.hear(asked(RecordDeparture, happened_at=T0 + 5 * MINUTE))
+    assert "cannot be" in refusal(world, asked(RecordArrival, place=Arrival.LAB, happened_at=T0 + 4 * MINUTE))
+
+
+def test_messages_go_both_ways_and_neither_side_is_anybody():
+    world = in_hand(asked(Say, text="give aspirin 300 mg"))
+    world.hear(Say(case_id=CASE, at=T0, clinic_id="clinic", text="given"))
+    assert [(event.by, event.text) for event in world.log if isinstance(event, Said)] == [("ann", "give aspirin 300 mg"), (None, "given")]
+    assert "not both" in refusal(world, Say(case_id=CASE, at=T0, text="who is it?"))
+    assert "no upload" in refusal(world, Say(case_id=CASE, at=T0, clinic_id="other", text="given"))
+
+
+def test_a_hand_over_pages_the_other_person_and_is_the_owners_until_it_is_accepted():
+    world = in_hand()
+    assert rung(world.hear(asked(OfferHandOver, to_person="bob"))) == [("bob", "phone")]
+    assert world.case.owner == "ann"
+    assert refusal(world, asked(AcceptHandOver, "cy")) == "it is offered to bob"
+    world.hear(asked(AcceptHandOver, "bob"))
+    assert (world.case.phase, world.case.owner) == (Phase.ACKNOWLEDGED, "bob")
+    assert rung(world.wait(5 * MINUTE)) == [("bob", "phone")], "whose time counts now"
+
+
+def test_a_hand_over_that_nobody_accepts_is_the_owners_again_whose_time_counts_anew():
+    world = in_hand(asked(OfferHandOver, to_person="bob"))
+    assert "HandOverExpired" in kinds(world.wait(3 * MINUTE))
+    assert rung(world.wait(5 * MINUTE)) == [("ann", "phone")]
+
+
+def test_a_declined_hand_over_is_said_to_the_owner():
+    world = in_hand(asked(OfferHandOver, to_person="bob"))
+    events = world.hear(asked(DeclineHandOver, "bob", reason="in the lab"))
+    assert kinds(events) == ["HandOverDeclined", "NoteRequested"]
+    assert events[1].person_id == "ann"
+
+
+def test_another_centre_takes_the_case_with_its_number_and_its_way():
+    world = in_hand()
+    assert rung(world.hear(asked(OfferHandOver, to_centre="city"))) == [("dan", "phone")]
+    assert "offered to city" in refusal(world, asked(AcceptHandOver, "bob"))
+    events = world.hear(asked(AcceptHandOver, "dan"))
+    assert kinds(events) == ["HandOverAccepted", "NoteRequested", "StrategyProposed"]
+    assert (world.case.centre_id, world.case.owner) == ("city", "dan")
+
+
+def test_a_case_is_taken_over_with_a_reason_and_the_former_owner_is_told():
+    world = in_hand()
+    events = world.hear(asked(TakeOver, "bob", reason="ann is in the lab"))
+    assert [getattr(event, "person_id", None) for event in events] == [None, "ann"]
+    assert world.case.owner == "bob"
+
+
+def test_two_cases_of_one_patient_are_linked_and_both_page_on():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    assert kinds(world.hear(asked(LinkCase, other_case_id=CaseId(SECOND)))) == ["CaseLinked"]
+    assert rung(world.wait(MINUTE))
+    assert "itself" in refusal(world, asked(LinkCase, other_case_id=CASE))
+
+
+def test_a_yellow_waits_on_the_reading_list_and_pages_when_its_time_has_passed():
+    world = World()
+    events = world.hear(assessed(Priority.YELLOW))
+    assert kinds(events) == ["UploadAssessed", "ClinicAnswered", "ReadingListed"]
+    assert world.wait(60 * MINUTE - timedelta(seconds=1)) == []
+    overdue = world.wait(timedelta(seconds=1))
+    assert kinds(overdue)[:2] == ["ReadingOverdue", "CaseOpened"]
+    assert {page.priority for page in pages(overdue)} == {Priority.YELLOW}
+    assert kinds(world.hear(asked(FinishReading, upload_id=FIRST))) == ["ReadingDone", "CaseSettled"]
+    assert world.wait(60 * MINUTE) == []
+
+
+def test_a_yellow_that_was_read_in_time_pages_nobody():
+    world = World()
+    world.hear(assessed(Priority.YELLOW, lane=Lane.ROUTINE))
+    assert kinds(world.hear(asked(FinishReading, upload_id=FIRST))) == ["ReadingDone"]
+    assert world.wait(48 * 60 * MINUTE) == []
+    assert "not on the reading list" in refusal(world, asked(FinishReading, upload_id=FIRST))
+
+
+def test_a_yellow_that_waits_to_be_read_becomes_a_red_case_with_the_next_recording():
+    world = World()
+    world.hear(assessed(Priority.YELLOW))
+    events = world.hear(assessed(Priority.RED, SECOND))
+    assert "CaseOpened" in kinds(events)
+    assert not [kind for kind in kinds(world.wait(60 * MINUTE)) if kind == "CaseOpened"], "people have this patient before them"
