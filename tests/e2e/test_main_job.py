@@ -137,6 +137,6 @@ def test_the_terminal_shows_the_case_and_acknowledges_it(centre: Centre, recordi
     assert case_id in {json.loads(line)["case_id"] for line in listed.stdout.splitlines()}
     assert greenchannel("case", "ack", case_id, data=centre.data).returncode == 0
     again = greenchannel("case", "ack", case_id, data=centre.data)
-    assert (again.returncode, "has it in hand" in again.stderr) == (1, True)
+    assert (again.returncode, "you have it in hand already" in again.stderr) == (1, True)
     shown = greenchannel("case", "show", case_id, data=centre.data)
     assert "Acknowledged" in shown.stdout
