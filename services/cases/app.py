@@ -5,12 +5,12 @@ from uuid import UUID
 
 from contracts import topics
 from services.cases.desk import Desk
-from services.cases.kafka_log import KafkaLog
 from services.cases.keeper import Keeper
 from services.cases.redis_folding import RedisFolding
 from services.cases.redis_store import RedisStore
 from services.cases.snapshots import BlobSnapshots
 from services.runtime.fence import Lease
+from services.runtime.kafka_log import KafkaLog
 from services.runtime.reader import Reader
 from services.runtime.service import Links, Plan, Service
 
@@ -25,7 +25,7 @@ def build(links: Links) -> Service:
     readers = [
         Reader(topic, f"cases.{topic.name}", desk.hear, inbox=_CountedByLoad(store), dead_letters=links.producer, at_once=16) for topic in READS
     ]
-    log, folding = KafkaLog(links.settings.kafka, f"cases-log-{links.settings.instance}"), RedisFolding(links.redis)
+    log, folding = KafkaLog(links.settings.kafka, topics.CASES, f"cases-log-{links.settings.instance}"), RedisFolding(links.redis)
     snapshots = BlobSnapshots(links.blobs)
     keeper = Keeper(folding, log, snapshots, Lease(links.redis, "cases"), store.refused, desk.in_hand.ended, _now)
     return Service(readers=readers, background=(desk.watch, keeper.keep), on_stop=(log.close,))

@@ -7,7 +7,6 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from contracts import topics
 from contracts.ids import CaseId
 from services.cases import redis_scripts as scripts
 from services.cases.fold import Decision, Held, held, is_out_of_mind
@@ -16,12 +15,11 @@ from services.cases.outbox import Entry
 from services.cases.redis_store import UPLOAD_KNOWN_FOR, change_of, in_ms
 from services.cases.state import Case
 from services.cases.timers import timers
-from services.runtime.buckets import COUNT, bucket_of, prefix, prefix_of
-from services.runtime.fence import UNFOLDED
+from services.runtime.buckets import bucket_of, prefix, prefix_of
+from services.runtime.fence import UNFOLDED, Fence
 from services.runtime.redis_link import reaching_redis
-from services.runtime.scripts import Call, run, run_all
+from services.runtime.scripts import Call, run_all
 
-TOPIC = topics.CASES.name
 SCANNED_AT_ONCE = 1000
 IN_A_PART = 5000
 
@@ -30,21 +28,17 @@ class RedisFolding:
     """Raises Away, and FoldBroken where a bucket does not say of itself what a guard asks."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+        self._redis, self._fence = redis, Fence(redis, scripts.WHAT)
 
     async def survey(self) -> list[Surveyed]:
-        with reaching_redis():
-            answers = await run_all(self._redis, [Call(scripts.SURVEY, prefix_of(bucket), (TOPIC,)) for bucket in range(COUNT)])
         return [
-            Surveyed(bucket, server.decode(), folded == server, {int(of): int(offset) for of, offset in zip(flat[::2], flat[1::2], strict=True)})
-            for bucket, (server, folded, flat) in enumerate(answers)
+            Surveyed(each.number, each.server, each.is_folded, {int(of): offset for of, offset in each.reflects.items()})
+            for each in await self._fence.survey()
         ]
 
     async def begin(self, servers: Mapping[int, str], guard: str) -> list[int]:
         """Take buckets that are not folded, each on the server on which it was found so; return those that were taken."""
-        with reaching_redis():
-            answers = await run_all(self._redis, [Call(scripts.BEGIN, prefix_of(bucket), (server, guard)) for bucket, server in servers.items()])
-        return [bucket for bucket, taken in zip(servers, answers, strict=True) if taken]
+        return await self._fence.take(servers, guard)
 
     async def heard(self, of_cases: Sequence[Sequence[Decision]]) -> list[bool]:
         """Return for decisions, those of one case each, whether it has heard them all and nothing of it is in the outbox."""
@@ -134,29 +128,17 @@ class RedisFolding:
 
     async def finish(self, servers: Mapping[int, str], guard: str, reflects: Mapping[int, int]) -> None:
         """Say of buckets that they reflect the log, on the servers on which that began. Raises FoldBroken where one is another by now."""
-        arguments = [number for pair in sorted(reflects.items()) for number in pair]
-        with reaching_redis():
-            calls = [Call(scripts.FINISH, prefix_of(bucket), (guard, server, TOPIC, *arguments)) for bucket, server in servers.items()]
-            answers = await run_all(self._redis, calls)
-        for call, answer in zip(calls, answers, strict=True):
-            if not answer:
-                raise FoldBroken(call.prefix)
+        if lost := await self._fence.finish({bucket: (server, guard) for bucket, server in servers.items()}, _named(reflects)):
+            raise FoldBroken(prefix_of(lost[0]))
 
     async def advance(self, reflects: Mapping[int, int]) -> None:
         """Say of every bucket up to where it reflects the log. Raises FoldBroken where one is not folded."""
-        arguments = [number for pair in sorted(reflects.items()) for number in pair]
-        calls = [Call(scripts.ADVANCE, prefix_of(bucket), (TOPIC, *arguments)) for bucket in range(COUNT)]
-        with reaching_redis():
-            answers = await run_all(self._redis, calls)
-        for call, answer in zip(calls, answers, strict=True):
-            if not answer:
-                raise FoldBroken(call.prefix)
+        if lost := await self._fence.advance(_named(reflects)):
+            raise FoldBroken(prefix_of(lost[0]))
 
     async def unfold(self, bucket: int, reflects: Mapping[int, int] | None = None) -> None:
         """Let a bucket be folded: from what it reflected last, or from offsets that are given."""
-        arguments = [number for pair in sorted((reflects or {}).items()) for number in pair]
-        with reaching_redis():
-            await run(self._redis, scripts.UNFOLD, prefix_of(bucket), TOPIC, *arguments)
+        await self._fence.unfold(bucket, _named(reflects or {}))
 
     async def clear(self) -> int:
         """Forget every case, and what belongs to cases; return how many keys that were. Hold the lease of who folds meanwhile."""
@@ -188,6 +170,10 @@ class RedisFolding:
         with reaching_redis():
             async for key in self._redis.scan_iter(match="gc:{b*}:case:*", count=SCANNED_AT_ONCE):
                 yield key.decode().rpartition(":")[2]
+
+
+def _named(reflects: Mapping[int, int]) -> dict[str, int]:
+    return {str(of): offset for of, offset in reflects.items()}
 
 
 def _write_of(of: Held, guard: str, now: datetime) -> Call:

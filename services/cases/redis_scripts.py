@@ -11,8 +11,7 @@ What lies in a bucket, P being its prefix (services.runtime.buckets):
     P:due                sorted set: <case> <timer>, by the time in ms at which it is due
     P:leased             sorted set: those that are due and were claimed, by the time in ms at which that lease ends
     P:unsent             sorted set: cases with something in the outbox, by the time in ms at which it was put there
-    P:folded:cases       the server on which all this reflects the log (services.runtime.fence)
-    P:reflects:cases.v1  hash: partition -> offset; what lies before it in the log is reflected here
+    P:folded:cases       the server on which all this reflects the log, P:reflects:cases up to where (services.runtime.fence)
 
 The scripts make key names from the prefix: they all lie in the slot of its hash tag."""
 
@@ -142,20 +141,6 @@ redis.call('ZREM', KEYS[1] .. ':leased', ARGV[1])
 
 # ---- bringing a bucket up to the log: redis_folding ----
 
-SURVEY = knowing_folded(
-    WHAT, "return {run_id(), redis.call('GET', KEYS[1] .. ':folded:cases'), redis.call('HGETALL', KEYS[1] .. ':reflects:' .. ARGV[1])}"
-)
-
-# ARGV: the server on which the bucket was found not to be folded, what says who folds it.
-BEGIN = knowing_folded(
-    WHAT,
-    """
-if run_id() ~= ARGV[1] or folded(KEYS[1]) then return 0 end
-redis.call('SET', KEYS[1] .. ':folded:cases', ARGV[2])
-return 1
-""",
-)
-
 LOOK = Script("""
 local p, case = KEYS[1], ARGV[1]
 return {
@@ -198,34 +183,6 @@ end
 return 'done'
 """,
 )
-
-# ARGV: who folded it, the server on which that began, the topic, then partition and offset in turn.
-FINISH = knowing_folded(
-    WHAT,
-    """
-local folded_key = KEYS[1] .. ':folded:cases'
-if redis.call('GET', folded_key) ~= ARGV[1] or run_id() ~= ARGV[2] then return 0 end
-redis.call('DEL', KEYS[1] .. ':reflects:' .. ARGV[3])
-for place = 4, #ARGV, 2 do redis.call('HSET', KEYS[1] .. ':reflects:' .. ARGV[3], ARGV[place], ARGV[place + 1]) end
-redis.call('SET', folded_key, ARGV[2])
-return 1
-""",
-)
-
-ADVANCE = knowing_folded(
-    WHAT,
-    """
-if not folded(KEYS[1]) then return 0 end
-for place = 2, #ARGV, 2 do redis.call('HSET', KEYS[1] .. ':reflects:' .. ARGV[1], ARGV[place], ARGV[place + 1]) end
-return 1
-""",
-)
-
-# ARGV: the topic, then partition and offset in turn, to be said from now on; none: what is said stays.
-UNFOLD = Script("""
-redis.call('DEL', KEYS[1] .. ':folded:cases')
-for place = 2, #ARGV, 2 do redis.call('HSET', KEYS[1] .. ':reflects:' .. ARGV[1], ARGV[place], ARGV[place + 1]) end
-""")
 
 # For a snapshot: cases as they lie, each whole.
 WHOLE = fenced(

@@ -4,14 +4,12 @@ What lies where, and the scripts: services.cases.redis_scripts."""
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from contracts.ids import CaseId, EventId, PatientKey
 from services.cases import redis_scripts as scripts
@@ -20,9 +18,7 @@ from services.cases.outbox import Claimed, Entry, Loaded, Route
 from services.cases.state import Case
 from services.cases.timers import timers
 from services.runtime.buckets import COUNT, prefix, prefix_of
-from services.runtime.errors import Away
-from services.runtime.fence import NOT_FOLDED_YET, UNFOLDED
-from services.runtime.redis_link import reaching_redis
+from services.runtime.fence import asking_folded
 from services.runtime.scripts import Call, run, run_all
 
 UPLOAD_KNOWN_FOR = timedelta(days=90)  # as long as intake may be read again
@@ -41,17 +37,6 @@ class RedisStore:
         self._redis = redis
         self.refused = asyncio.Event()
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        with reaching_redis():
-            try:
-                yield
-            except ResponseError as error:
-                if not str(error).startswith(UNFOLDED):
-                    raise
-                self.refused.set()
-                raise Away("redis", NOT_FOLDED_YET) from None
-
     async def load(self, message_id: UUID, route: Route, *, beginnings: Sequence[str] = ()) -> Loaded:
         """Return the case that a message belongs to, whether it has heard it, and what of it has not reached Kafka.
 
@@ -59,7 +44,7 @@ class RedisStore:
         answered then."""
         upload_id, case_id, fresh = (str(each or "") for each in (route.upload_id, route.case_id, route.fresh))
         arguments: list[str | int] = [str(message_id), upload_id, case_id, route.patient_key, fresh, " ".join(beginnings), BEGINNINGS_KNOWN_MS]
-        with self._asking():
+        with asking_folded(self.refused):
             found, state, handled, outbox, begun = await run(self._redis, scripts.LOAD, prefix(route.patient_key), *arguments)
         found_id = CaseId(UUID(found.decode()))
         case = Case.model_validate_json(state) if state else Case(case_id=found_id, patient_key=route.patient_key)
@@ -73,18 +58,18 @@ class RedisStore:
         known_ms = int(UPLOAD_KNOWN_FOR.total_seconds() * 1000)
         uploads = [(str(upload.upload_id), known_ms) for upload in after.uploads if upload.upload_id not in known]
         change = change_of(before, after, at, [str(message_id)], uploads)
-        with self._asking():
+        with asking_folded(self.refused):
             outcome = await run(self._redis, scripts.STEP, prefix(after.patient_key), change, after.model_dump_json(), decision.raw)
         return bool(outcome == b"done")
 
     async def sent(self, patient_key: PatientKey, decision: Entry) -> None:
         """Take a decision out of the outbox: Kafka has it."""
-        with self._asking():
+        with asking_folded(self.refused):
             await run(self._redis, scripts.SENT, prefix(patient_key), str(decision.case_id), decision.raw)
 
     async def pardon(self, message_id: UUID | str, key: str) -> None:
         """Forget how often a message was begun: what failed was not the message."""
-        with self._asking():
+        with asking_folded(self.refused):
             await self._redis.delete(f"{prefix(key)}:begun:{message_id}")
 
     async def claim(self, buckets: Iterable[int] = range(COUNT)) -> list[Claimed]:
@@ -93,7 +78,7 @@ class RedisStore:
         A bucket that does not reflect the log yet gives nothing."""
         looked_at = list(buckets)
         arguments = [*(int(span.total_seconds() * 1000) for span in (LEASE, LEFT_BEHIND_AFTER)), AT_MOST]
-        with self._asking():
+        with asking_folded(self.refused):
             answers = await run_all(self._redis, [Call(scripts.CLAIM, prefix_of(bucket), arguments) for bucket in looked_at])
         claimed = list[Claimed]()
         for bucket, answer in zip(looked_at, answers, strict=True):
@@ -107,13 +92,13 @@ class RedisStore:
 
     async def case_in(self, bucket: int, case_id: CaseId) -> tuple[Case | None, tuple[Entry, ...]]:
         """Return a case of a bucket with its outbox; None where it is forgotten."""
-        with self._asking():
+        with asking_folded(self.refused):
             state, outbox = await run(self._redis, scripts.CASE_IN, prefix_of(bucket), str(case_id))
         return (Case.model_validate_json(state) if state else None), tuple(Entry(case_id, raw) for raw in outbox)
 
     async def drop(self, bucket: int, case_id: CaseId, timer: str) -> None:
         """Forget a timer that its case does not have any more."""
-        with self._asking():
+        with asking_folded(self.refused):
             await run(self._redis, scripts.DROP, prefix_of(bucket), f"{case_id} {timer}")
 
 

@@ -12,7 +12,7 @@ from services.console.api import Api
 from services.console.groups import REST_GROUP, URGENT_GROUP, Headers, is_rest, is_urgent
 from services.console.projection import fact_of, places_of
 from services.console.redis_projection import RedisProjection
-from services.console.refolding import Heard, Refolding
+from services.console.refolding import Heard, refolding
 from services.console.words import Told
 from services.runtime.inbox import Inbox
 from services.runtime.messages import Message
@@ -50,8 +50,7 @@ def build_projector(links: Links) -> Service:
     of_cases = [reader(topics.CASES, URGENT_GROUP, is_urgent), reader(topics.CASES, REST_GROUP, is_rest)]
     readers = [*of_cases, *(reader(topic, f"console.{topic.name}") for topic in READS if topic is not topics.CASES)]
     groups = {topic: [each.group for each in readers if each.topic is topic] for topic in READS}
-    refolding = Refolding(links.redis, links.settings.kafka, groups, fold, _now, instance=links.settings.instance)
-    return Service(readers=readers, background=[refolding.run])
+    return Service(readers=readers, background=[refolding(links.redis, links.settings.kafka, groups, fold, _now).keep])
 
 
 HTTP_PLAN = Plan(name="console", writes=WRITES, build=build_http)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from contracts import topics
 from services.cases.comparing import Comparison, compare
-from services.cases.kafka_log import KafkaLog
 from services.cases.redis_folding import RedisFolding
 from services.local.ports import HOST
 from services.program.server import Refused
 from services.runtime.buckets import COUNT
 from services.runtime.errors import Away
 from services.runtime.fence import LEASE_MS, Lease
+from services.runtime.kafka_log import KafkaLog
 from services.runtime.redis_link import connect
 from services.runtime.settings import settings_from_environment
 
@@ -47,7 +47,7 @@ def stores_of(data: Path | None) -> Stores:
 
 async def check(stores: Stores, progress: Progress) -> Comparison:
     """Fold the log in memory, and compare Redis with what comes of it. progress hears of records. Raises Refused."""
-    redis, log = connect(stores.redis), KafkaLog(stores.kafka, "greenchannel-ops")
+    redis, log = connect(stores.redis), KafkaLog(stores.kafka, topics.CASES, "greenchannel-ops")
     try:
         return await compare(RedisFolding(redis), log, lambda: datetime.now(UTC), progress)
     except Away as away:

@@ -16,13 +16,15 @@ HANDLED = -1
 
 # The beginnings are a set of names: one that is asked for again, because a Redis that hung gave no answer, is not counted twice.
 BEGIN = """
-if redis.call('SISMEMBER', KEYS[1], 'handled') == 1 then return -1 end
-redis.call('SADD', KEYS[1], ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return redis.call('SCARD', KEYS[1])
+local function begin(key, name, kept_ms)
+  if redis.call('SISMEMBER', key, 'handled') == 1 then return -1 end
+  redis.call('SADD', key, name)
+  redis.call('PEXPIRE', key, kept_ms)
+  return redis.call('SCARD', key)
+end
 """
-_BEGIN = Script(BEGIN)
-_HANDLED = Script("""
+_BEGIN = Script(BEGIN + "return begin(KEYS[1], ARGV[1], ARGV[2])")
+HAVE_HANDLED = Script("""
 redis.call('DEL', KEYS[1])
 redis.call('SADD', KEYS[1], 'handled')
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
@@ -53,4 +55,4 @@ class Inbox:
 
     async def handled(self, message_id: UUID | str, key: str) -> None:
         with reaching_redis():
-            await run(self._redis, _HANDLED, self._key(message_id, key), self._kept_ms)
+            await run(self._redis, HAVE_HANDLED, self._key(message_id, key), self._kept_ms)

@@ -16,12 +16,13 @@ from contracts.assessments import Assessed
 from contracts.ids import PatientKey
 from services.runtime.buckets import prefix
 from services.runtime.redis_link import reaching_redis
+from services.runtime.scripts import Script, run
 from services.triage.earlier import KEPT, EarlierEcg, left_by
 
 AT_MOST = 4
 
-_ADD = """
-local order, ecgs, upload = KEYS[1], KEYS[2], ARGV[1]
+_ADD = Script("""
+local order, ecgs, upload = KEYS[1] .. ':order:' .. ARGV[6], KEYS[1] .. ':ecgs:' .. ARGV[6], ARGV[1]
 redis.call('HSETNX', ecgs, upload, ARGV[2])
 redis.call('ZADD', order, 'NX', ARGV[3], upload)
 local beyond = -1 - tonumber(ARGV[4])
@@ -30,7 +31,7 @@ redis.call('ZREMRANGEBYRANK', order, 0, beyond)
 local forget_at = tonumber(redis.call('ZRANGE', order, -1, -1, 'WITHSCORES')[2]) + ARGV[5]
 redis.call('PEXPIREAT', order, forget_at)
 redis.call('PEXPIREAT', ecgs, forget_at)
-"""
+""")
 
 log = get_logger()
 
@@ -40,7 +41,6 @@ class RecentEcgs:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._add = redis.register_script(_ADD)
         self._kept_ms = int(KEPT.total_seconds() * 1000)
 
     async def add(self, assessed: Assessed) -> None:
@@ -48,12 +48,10 @@ class RecentEcgs:
         left = left_by(assessed)
         if left is None:
             return
-        received_ms = int(left.received_at.timestamp() * 1000)
+        patient, received_ms = assessed.patient_key, int(left.received_at.timestamp() * 1000)
         with reaching_redis():
-            await self._add(
-                keys=_keys(assessed.patient_key),
-                args=[str(left.upload_id), left.model_dump_json(), received_ms, AT_MOST, self._kept_ms],
-            )
+            what = (str(left.upload_id), left.model_dump_json(), received_ms, AT_MOST, self._kept_ms, patient)
+            await run(self._redis, _ADD, f"{prefix(patient)}:recent", *what)
 
     async def of(self, patient: PatientKey) -> tuple[EarlierEcg, ...]:
         """Return what is kept of a patient's ECGs, in no order; one that cannot be read is logged and left out."""

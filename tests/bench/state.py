@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
+from contracts import topics
 from contracts.cases import UploadReceived
 from contracts.directory import Directory
 from contracts.envelope import Record
@@ -18,7 +19,6 @@ from contracts.ids import EventId, UploadId, case_id
 from contracts.topics import Topic
 from services.cases.desk import Desk
 from services.cases.evolve import evolve
-from services.cases.kafka_log import KafkaLog
 from services.cases.keeper import Keeper
 from services.cases.outbox import Entry, Route, entry
 from services.cases.redis_folding import RedisFolding
@@ -28,6 +28,7 @@ from services.cases.state import Case
 from services.local.jars import cache_folder
 from services.runtime.blobs import open_blobs
 from services.runtime.fence import Lease
+from services.runtime.kafka_log import KafkaLog
 from services.runtime.redis_link import connect
 from services.runtime.topics_admin import ensure_topics
 from tests.bench.case_log import Change, changes, publish_many
@@ -145,7 +146,7 @@ async def _on_one_core(redis: Redis, steps: int) -> list[Figure]:
 async def _rebuilt(redis: Redis, kafka: str, folder: Path, many: int) -> list[Figure]:
     events = await publish_many(kafka, many, seed=5)
     before = (await redis.info("memory"))["used_memory"]
-    log, folding = KafkaLog(kafka, "bench"), RedisFolding(redis)
+    log, folding = KafkaLog(kafka, topics.CASES, "bench"), RedisFolding(redis)
     keeper = Keeper(
         folding,
         log,

@@ -22,7 +22,6 @@ WORLD = {"aiokafka", "faststream", "redis", "fastapi", "starlette", "httpx", "uv
 # What touches Kafka, Redis or HTTP, named for what it reaches. What is not listed thinks, and imports none of them, not even by way of another.
 ADAPTERS = {
     "services.cases.app",
-    "services.cases.kafka_log",
     "services.cases.redis_folding",
     "services.cases.redis_scripts",
     "services.cases.redis_store",

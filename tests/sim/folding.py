@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from contracts import topics
 from services.cases.fold import Decision, Held, held, is_out_of_mind
 from services.cases.folding import FoldBroken, Guards, Part, Surveyed
-
-from contracts import topics
 from services.cases.state import Case
 from services.cases.timers import timers
 from services.runtime.buckets import bucket_of

@@ -1,4 +1,4 @@
-"""A Valkey of its own for each test that stops it, and a cluster for the session."""
+"""A Valkey of its own for each test that stops it, and one for the session."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.integration.cases.valkeys import Valkey, cluster, valkey
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def valkey_cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with cluster(tmp_path_factory.mktemp("cluster")) as url:
-        yield url
+from tests.integration.cases.valkeys import Valkey, valkey
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

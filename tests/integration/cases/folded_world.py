@@ -14,7 +14,6 @@ from services.cases.comparing import Comparison, compare
 from services.cases.desk import InHand
 from services.cases.fold import decisions
 from services.cases.folding import Log
-from services.cases.kafka_log import KafkaLog
 from services.cases.keeper import Keeper
 from services.cases.outbox import Route
 from services.cases.redis_folding import RedisFolding
@@ -25,6 +24,7 @@ from services.runtime.blobs import open_blobs
 from services.runtime.buckets import bucket_of
 from services.runtime.errors import Away
 from services.runtime.fence import Lease
+from services.runtime.kafka_log import KafkaLog
 from services.runtime.producer import Producer
 from services.runtime.redis_link import connect
 from tests.integration.cases.store_suite import Patient
@@ -37,7 +37,7 @@ class FoldedWorld:
     def __init__(self, redis_url: str, kafka: str, producer: Producer, blobs: Path) -> None:
         self.kafka, self.producer = kafka, producer
         self.redis = connect(redis_url)
-        self.store, self.folding, self.log = RedisStore(self.redis), RedisFolding(self.redis), KafkaLog(kafka, "test")
+        self.store, self.folding, self.log = RedisStore(self.redis), RedisFolding(self.redis), KafkaLog(kafka, topics.CASES, "test")
         self.snapshots = BlobSnapshots(open_blobs(blobs.as_uri()))
         self.in_hand = InHand()
         self.keeper = self.another_keeper(self.log)

@@ -13,15 +13,17 @@ from contracts import topics
 from contracts.ids import EventId
 from services.cases.fold import LogRecord
 from services.cases.folding import FoldBroken
-from services.cases.kafka_log import KafkaLog
 from services.cases.keeper import TurnLost
 from services.runtime.errors import Away
 from services.runtime.fence import LEASE_MS
+from services.runtime.kafka_log import KafkaLog
 from tests.conftest import Stack
 from tests.integration.cases.folded_world import FoldedWorld, folded_world, until_heard
 from tests.integration.cases.store_suite import Patient
 from tests.integration.cases.valkeys import Valkey
 from tests.integration.notify.running import until
+
+TURN = "gc:lease:cases"  # is forgotten once who has it was silent for LEASE_MS
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -151,10 +153,11 @@ async def test_a_fold_that_stands_still_is_taken_over_and_does_no_harm_when_it_g
     patients = await world.a_few_patients()
     after = [await patient.found() for patient in patients]
     await world.lose_everything()
-    slow_log = Stalling(KafkaLog(stack.kafka, "test-slow"))
+    slow_log = Stalling(KafkaLog(stack.kafka, topics.CASES, "test-slow"))
     slow = world.another_keeper(slow_log)
     stalled = asyncio.create_task(slow.look())
     await asyncio.wait_for(slow_log.reached.wait(), 10)
+    await world.redis.delete(TURN)
     await world.fold()
     changed = [await world.hear(patient, patient.refused()) for patient in patients]
     slow_log.go_on.set()
@@ -170,7 +173,7 @@ async def test_a_server_that_restarts_while_it_is_folded_is_folded_again(world: 
     patients = await world.a_few_patients()
     after = [await patient.found() for patient in patients]
     await world.lose_everything()
-    slow_log = Stalling(KafkaLog(stack.kafka, "test-slow"))
+    slow_log = Stalling(KafkaLog(stack.kafka, topics.CASES, "test-slow"))
     stalled = asyncio.create_task(world.another_keeper(slow_log).look())
     await asyncio.wait_for(slow_log.reached.wait(), 10)
     own_valkey.stop()
@@ -180,6 +183,7 @@ async def test_a_server_that_restarts_while_it_is_folded_is_folded_again(world: 
         await stalled
     with pytest.raises(Away):
         await patients[0].found()
+    await world.redis.delete(TURN)
     await world.fold()
     assert [await patient.found() for patient in patients] == after
     await slow_log._log.close()

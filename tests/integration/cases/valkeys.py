@@ -76,7 +76,11 @@ async def valkey(folder: Path) -> AsyncIterator[Valkey]:
 @asynccontextmanager
 async def cluster(folder: Path) -> AsyncIterator[str]:
     """Three masters that share the slots; the URL of the cluster."""
-    nodes = [Valkey(folder / str(number), "--cluster-enabled", "yes", "--cluster-node-timeout", "5000") for number in range(3)]
+    buses = list[int]()  # the servers' own choice may be a port of somebody's outgoing connection
+    for _ in range(3):
+        buses.append(choose_port(buses))
+    of_cluster = ("--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-port")
+    nodes = [Valkey(folder / str(bus), *of_cluster, str(bus)) for bus in buses]
     try:
         for node in nodes:
             await node.start()
@@ -85,8 +89,8 @@ async def cluster(folder: Path) -> AsyncIterator[str]:
         for number, client in enumerate(clients):
             await client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * share, min((number + 1) * share, 16384) - 1)
             await client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        for node in nodes[1:]:
-            await clients[0].execute_command("CLUSTER", "MEET", HOST, node.port)
+        for node, bus in zip(nodes[1:], buses[1:], strict=True):
+            await clients[0].execute_command("CLUSTER", "MEET", HOST, node.port, bus)
         async with asyncio.timeout(WITHIN_S):
             for client in clients:
                 while b"cluster_state:ok" not in (told := await client.execute_command("CLUSTER", "INFO")) or b"cluster_known_nodes:3" not in told:

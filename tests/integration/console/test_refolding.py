@@ -4,13 +4,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import pytest
 from redis.asyncio import Redis
 
 from contracts import topics
 from services.console.app import READS
 from services.console.projection import fact_of, places_of
 from services.console.redis_projection import PAGES_AT_MOST, RedisProjection
-from services.console.refolding import Heard, Refolding, least
+from services.console.refolding import Fold, Heard, refolding
+from services.runtime.buckets import COUNT, prefix_of
+from services.runtime.errors import Away
+from services.runtime.folded import Folded
 from services.runtime.redis_link import connect
 from tests.integration.console.asking import a_story, api, console, tell
 from tests.integration.notify.running import until, writing
@@ -25,15 +29,18 @@ def now() -> datetime:
 
 
 @asynccontextmanager
-async def refolding(stack, instance: str = "test") -> AsyncIterator[tuple[Redis, RedisProjection, Refolding]]:
+async def projecting(stack) -> AsyncIterator[tuple[Redis, RedisProjection, Folded]]:
     redis = connect(stack.redis)
     projection = RedisProjection(redis)
+    yield redis, projection, refolding(redis, stack.kafka, GROUPS, adding(projection), now)
+    await redis.aclose()
 
+
+def adding(projection: RedisProjection) -> Fold:
     async def fold(heard: Sequence[Heard]) -> None:
         await projection.add([(fact_of(topic, envelope, event), places_of(event)) for topic, envelope, event in heard], now())
 
-    yield redis, projection, Refolding(redis, stack.kafka, GROUPS, fold, now, instance=instance)
-    await redis.aclose()
+    return fold
 
 
 async def shown(projection: RedisProjection, *stories: Story) -> list[object]:
@@ -52,7 +59,7 @@ async def whole(projection: RedisProjection, story: Story) -> bool:
 
 async def test_an_emptied_redis_shows_the_same_again_and_is_whole_then(stack):
     stories = [a_story(), a_story(Life)]
-    async with refolding(stack) as (redis, projection, again):
+    async with projecting(stack) as (redis, projection, again):
         async with console(stack), writing(stack) as producer:
             for story in stories:
                 await tell(producer, story)
@@ -72,13 +79,13 @@ async def test_an_emptied_redis_shows_the_same_again_and_is_whole_then(stack):
 
 async def test_a_redis_put_back_from_an_older_copy_gets_only_what_came_after_it(stack):
     earlier, later = a_story(), a_story(Life)
-    async with refolding(stack) as (redis, projection, again), writing(stack) as producer:
+    async with projecting(stack) as (redis, projection, again), writing(stack) as producer:
         async with console(stack):
             await tell(producer, earlier)
             await until(lambda: whole(projection, earlier))
         await again.look()  # the console was stopped: what it handled is committed
         await again.look()
-        copy = {key: (await redis.dump(key), await redis.pttl(key)) async for key in redis.scan_iter("*:console:*")}
+        copy = {key: (await redis.dump(key), await redis.pttl(key)) async for key in redis.scan_iter("*:console*")}
         async with console(stack):
             await tell(producer, later)
             await until(lambda: whole(projection, later))
@@ -88,8 +95,8 @@ async def test_a_redis_put_back_from_an_older_copy_gets_only_what_came_after_it(
         for key, (dumped, ttl_ms) in copy.items():
             await redis.restore(key, max(ttl_ms, 0), dumped)
         assert not (await projection.cases([later.case], pages=1))[0][0]
-        for bucket in range(256):  # the copy is served by another process
-            await redis.hset(f"gc:{{b{bucket:03d}}}:console:reflected", "run", "0" * 40)
+        for bucket in range(COUNT):  # the copy is served by another process
+            await redis.set(f"{prefix_of(bucket)}:folded:console", "0" * 40)
         folded = await again.look()
         assert await shown(projection, earlier, later) == before
         assert len(later.told) <= folded < len(earlier.told) + len(later.told)
@@ -98,10 +105,10 @@ async def test_a_redis_put_back_from_an_older_copy_gets_only_what_came_after_it(
 async def test_who_is_overtaken_by_a_loss_does_not_call_it_whole(stack):
     """Redis is emptied once more while its projection is folded: the next look begins anew."""
     story = a_story()
-    async with refolding(stack) as (redis, projection, again), writing(stack) as producer:
+    async with projecting(stack) as (redis, projection, again), writing(stack) as producer:
         await tell(producer, story)
         await redis.flushall()
-        fold, emptied = again._fold, list[bool]()
+        fold, emptied = adding(projection), list[bool]()
 
         async def fold_and_lose(heard: Sequence[Heard]) -> None:
             await fold(heard)
@@ -109,8 +116,8 @@ async def test_who_is_overtaken_by_a_loss_does_not_call_it_whole(stack):
                 emptied.append(True)
                 await redis.flushall()
 
-        again._fold = fold_and_lose
-        await again.look()
+        with pytest.raises(Away, match="lost while they were folded"):
+            await refolding(redis, stack.kafka, GROUPS, fold_and_lose, now).look()
         assert emptied
         assert not await whole(projection, story)
         await again.look()
@@ -120,23 +127,17 @@ async def test_who_is_overtaken_by_a_loss_does_not_call_it_whole(stack):
 
 async def test_two_that_make_it_whole_at_once_both_come_to_an_end(stack):
     story = a_story()
-    async with refolding(stack, "a") as (redis, projection, one), refolding(stack, "b") as (_, _, other), writing(stack) as producer:
+    async with projecting(stack) as (redis, projection, other), writing(stack) as producer:
         await tell(producer, story)
         await redis.flushall()
-        fold = one._fold
+        fold, beside = adding(projection), list[int]()
 
         async def fold_beside(heard: Sequence[Heard]) -> None:
-            one._fold = fold
-            await other.look()
+            if not beside:
+                beside.append(await other.look())
             await fold(heard)
 
-        one._fold = fold_beside
-        await one.look()
+        one = refolding(redis, stack.kafka, GROUPS, fold_beside, now)
+        assert await one.look() == beside[0] > 0
         assert await whole(projection, story)
         assert (await one.look(), await other.look()) == (0, 0)
-
-
-def test_what_lies_before_all_of_them_is_known_of_what_all_of_them_name():
-    assert least([{"a/0": 5, "b/0": 2}, {"a/0": 3, "c/0": 9}]) == {"a/0": 3}
-    assert least([]) == {}
-    assert least([{}, {"a/0": 3}]) == {}

@@ -19,12 +19,13 @@ from contracts.envelope import open_envelope
 from contracts.vocabulary import Priority
 from services.local.ports import choose_port
 from services.local.valkey import valkey_answers, valkey_command
+from services.notify.folded_inbox import WHAT
 from services.notify.groups import RED_GROUP, REST_GROUP
 from services.notify.notice import Sent, delivery, origin_of
 from services.notify.notice import sealed as sealed_delivery
 from services.notify.refolding import Refolding
-from services.runtime.buckets import COUNT
 from services.runtime.errors import Away
+from services.runtime.fence import Fence
 from services.runtime.inbox import HANDLED
 from services.runtime.redis_link import connect
 from services.runtime.waiting import until_there
@@ -150,17 +151,17 @@ async def test_a_loss_is_seen_and_mended_without_a_page_that_asks(stack):
         await redis.flushall()
         running = asyncio.create_task(until_there(refolding.run, lambda _: None))
         async with asyncio.timeout(30):
-            await _answers(refolding)
+            await _is_folded(redis)
             await redis.flushall()
-            await _answers(refolding)
+            await _is_folded(redis)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     await redis.aclose()
 
 
-async def _answers(refolding: Refolding) -> None:
+async def _is_folded(redis: Redis) -> None:
     """Return when the inbox of each bucket is folded, which is looked for without asking an inbox."""
-    while not all([await refolding.fence.holds(bucket) for bucket in range(COUNT)]):
+    while not all(bucket.is_folded for bucket in await Fence(redis, WHAT).survey()):
         await asyncio.sleep(0.05)
 
 
@@ -185,22 +186,23 @@ async def test_nothing_is_begun_before_the_inbox_is_folded_nor_after_redis_was_l
 
 
 class EmptiedMeanwhile(Refolding):
-    """Redis is emptied after the last delivery was marked, and before the folding ends."""
+    """Redis is emptied after deliveries were marked, and before the folding ends."""
 
     redis: Redis
 
-    async def _read(self, reflected):
-        found = await super()._read(reflected)
+    async def _mark(self, topic, records):
+        await super()._mark(topic, records)
         await self.redis.flushall()
-        return found
 
 
 async def test_a_folding_does_not_count_where_redis_was_emptied_while_it_went_on(stack):
     redis = connect(stack.redis)
-    async with writing(stack):
+    asked = a_page()
+    async with writing(stack) as producer:
+        await publish(producer, topics.DELIVERIES, delivery_of(asked, sealed(asked)))
         refolding = EmptiedMeanwhile(stack.kafka, redis, lambda: datetime.now(UTC))
         refolding.redis = redis
-        with pytest.raises(Away, match="lost while the inboxes were folded"):
+        with pytest.raises(Away, match="lost while they were folded"):
             await refolding.fold()
         with pytest.raises(Away, match="not folded yet"):
             await refolding.inboxes[REST_GROUP].begin(uuid4(), "patient", "first")
