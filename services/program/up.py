@@ -19,6 +19,7 @@ from services.local.errors import LocalError, StopAsked
 from services.local.jars import cache_folder
 from services.local.stack import StackAddresses, start_stack
 from services.local.supervisor import Supervisor
+from services.notify.text import FIRST_WORDS
 from services.program.example_data import CLINIC, Files, write_example_data
 from services.program.show import STYLES, plain
 from services.program.typed import typed
@@ -198,6 +199,8 @@ class _Pages:
             page = json.loads(line)
         except ValueError:
             return  # torn by a crash; its page is sent again, whole
-        talk.print(f"[{STYLES['red']}] PAGE [/] {plain(page['person'])}, round {page['round']}: {plain(page['text'])}", highlight=False)
-        if page["case_id"]:
+        asks_for_an_answer = page["text"].startswith(tuple(FIRST_WORDS.values()))
+        kind = f"[{STYLES['red']}] PAGE [/]" if asks_for_an_answer else "[dim] note [/]"
+        talk.print(f"{kind} {plain(page['person'])}, round {page['round']}: {plain(page['text'])}", highlight=False)
+        if page["case_id"] and asks_for_an_answer:
             talk.print(f"       {plain(typed('case', 'ack', page['case_id'], data=self._data))}", style="dim", highlight=False, soft_wrap=True)
