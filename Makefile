@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEBIAN_PACKAGES := strace
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench eval faults schemas lock ci-deps clean
+.PHONY: help demo test lint bench eval faults chaos schemas lock ci-deps clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ eval: $(READY) ## how good the reading is: bounds, sensitivity, false reds, know
 
 faults: $(READY) ## Kafka, Valkey, the blobs, notify and triage away for two minutes each, under load
 	@GREENCHANNEL_OUTAGE_S=120 $(BIN)/pytest tests/e2e/test_outages.py $(ARGS)
+
+chaos: $(READY) ## uploads flow while every process is killed and stopped (ARGS="--uploads 2000 --kills 60"); 0 only if nothing was lost
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 schemas: $(READY) ## write the JSON Schemas anew, if the change is one that old and new readers bear
 	@$(BIN)/python -m services.program.contract_documents $(ARGS)

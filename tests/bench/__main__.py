@@ -18,6 +18,7 @@ from tests.bench.memory import memory
 from tests.bench.reading import reading
 from tests.bench.start import start
 from tests.bench.state import state
+from tests.bench.takeover import takeover
 from tests.e2e.centre import Centre, running
 
 WIDTH = 140  # where no terminal says how wide it is
@@ -51,6 +52,11 @@ def _campaign(folder: Path, asked: argparse.Namespace) -> list[Figure]:
         return asyncio.run(campaign(centre, quick=asked.quick))
 
 
+def _takeover(folder: Path, asked: argparse.Namespace) -> list[Figure]:
+    with _ready(folder) as centre:
+        return asyncio.run(takeover(centre, quick=asked.quick))
+
+
 def _reading(_: Path, asked: argparse.Namespace) -> list[Figure]:
     return reading(quick=asked.quick)
 
@@ -59,7 +65,15 @@ def _state(folder: Path, asked: argparse.Namespace) -> list[Figure]:
     return asyncio.run(state(folder, quick=asked.quick))
 
 
-PARTS: dict[str, Part] = {"reading": _reading, "start": _start, "memory": _memory, "latency": _latency, "campaign": _campaign, "state": _state}
+PARTS: dict[str, Part] = {
+    "reading": _reading,
+    "start": _start,
+    "memory": _memory,
+    "latency": _latency,
+    "campaign": _campaign,
+    "state": _state,
+    "takeover": _takeover,
+}
 
 
 def main() -> int:
