@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEBIAN_PACKAGES := strace
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench eval faults sim schemas lock ci-deps clean
+.PHONY: help demo test lint bench eval faults sim chaos schemas lock ci-deps clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ faults: $(READY) ## Kafka, Valkey, the blobs, notify and triage away for two min
 
 sim: $(READY) ## schedules of the simulated whole under faults (ARGS="--minutes 10", "--seed 7")
 	@$(BIN)/python -m tests.sim $(ARGS)
+
+chaos: $(READY) ## uploads flow while every process is killed and stopped (ARGS="--uploads 2000 --kills 60"); 0 only if nothing was lost
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 schemas: $(READY) ## write the JSON Schemas anew, if the change is one that old and new readers bear
 	@$(BIN)/python -m services.program.contract_documents $(ARGS)

@@ -19,6 +19,7 @@ from tests.bench.reading import reading
 from tests.bench.simulation import simulation
 from tests.bench.start import start
 from tests.bench.state import state
+from tests.bench.takeover import takeover
 from tests.e2e.centre import Centre, running
 
 WIDTH = 140  # where no terminal says how wide it is
@@ -52,6 +53,11 @@ def _campaign(folder: Path, asked: argparse.Namespace) -> list[Figure]:
         return asyncio.run(campaign(centre, quick=asked.quick))
 
 
+def _takeover(folder: Path, asked: argparse.Namespace) -> list[Figure]:
+    with _ready(folder) as centre:
+        return asyncio.run(takeover(centre, quick=asked.quick))
+
+
 def _reading(_: Path, asked: argparse.Namespace) -> list[Figure]:
     return reading(quick=asked.quick)
 
@@ -72,6 +78,7 @@ PARTS: dict[str, Part] = {
     "memory": _memory,
     "latency": _latency,
     "campaign": _campaign,
+    "takeover": _takeover,
 }
 
 
