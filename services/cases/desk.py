@@ -123,20 +123,25 @@ class Desk:
     async def hear(self, message: Message) -> None:
         """Bring one message into its case; return when what follows from it is in Kafka.
 
-        A message that ended its process finds no recent case in the next one, and is counted there."""
+        The first attempt at a new message takes one trip: it is decided on the case as this process knows it, or on none where an upload may begin
+        one; the case is loaded where that was old. A message that ended its process is not new to the next one, and is counted there."""
         with self.in_hand.one():
             await self._hear(message)
 
     async def _hear(self, message: Message) -> None:
         told: Told = message.event  # type: ignore[assignment] # the topics of READS carry nothing else
         route = _route(told, message.envelope.partitionkey)
-        recent = self._recent.find(route)
+        recent, is_first = self._recent.find(route), len(message.beginnings) == 1
+        guess = recent
         if recent is not None:
             self._recent.forget(recent.case_id)  # until this went well
-            if len(message.beginnings) == 1 and await self._bring(message, told, recent):
-                return
+        elif message.is_new and isinstance(told, EcgUploaded):
+            guess = Case(case_id=case_id(told.upload_id), patient_key=route.patient_key)
+        if guess is not None and is_first and await self._bring(message, told, guess):
+            return
+        beginnings = () if message.is_new and is_first else message.beginnings
         for _ in range(OVERTAKEN_AT_MOST):
-            loaded = await self._store.load(message.envelope.id, route, beginnings=message.beginnings)
+            loaded = await self._store.load(message.envelope.id, route, beginnings=beginnings)
             if loaded.begun > ATTEMPTS:
                 raise TriedTooOften(loaded.begun - 1)
             # Of one who fell between the step and Kafka; in order, or a reader would see a gap.

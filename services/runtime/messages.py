@@ -30,6 +30,7 @@ class Message:
     offset: int
     beginnings: tuple[str, ...] = ()  # the names of the attempts since it was taken, this one last: each is counted once, however often Redis is told
     counted: Awaitable[None] = _COUNTED  # what a handler that begins early awaits before it does what others see
+    is_new: bool = False  # nobody can have begun it before this one took it
 
 
 class TriedTooOften(GreenchannelError):

@@ -62,6 +62,7 @@ class Reader:
         self._settler = Settler(topic, group, handle, inbox, dead_letters, read, begins_early=begins_early)
         self._wants, self._at_once, self._in_order = wants, at_once, in_order
         self._turns = asyncio.Semaphore(at_once)
+        self._reached: dict[TopicPartition, int] = {}  # how far a partition went when first taken of: what lies before may have been begun
 
     @property
     def name(self) -> str:
@@ -84,6 +85,7 @@ class Reader:
         self._handing_on.set()
 
     def go_on(self) -> None:
+        self._reached.clear()
         self._handing_on.clear()
 
     async def on_message(self, message: KafkaMessage) -> None:
@@ -98,6 +100,7 @@ class Reader:
             await self._take(consumer, records, wait_ms=0, at_most=TAKES_AT_MOST if self._in_order else self._at_once)
             await (self._settle_in_turn(consumer, records) if self._in_order else self._settle_meanwhile(consumer, records))
         except BaseException as error:
+            self._reached.clear()
             # FastStream seeks back in the first message's partition; what was drained after it lies in others too.
             for partition, offset in _earliest(records).items():
                 try:
@@ -139,15 +142,25 @@ class Reader:
                     by_key.setdefault((record.partition, record.key), []).append(record)
             async with asyncio.TaskGroup() as group:
                 for of_one_key in by_key.values():
-                    group.create_task(self._settle_in_order(of_one_key))
+                    group.create_task(self._settle_in_order(consumer, of_one_key))
             if self.handing_on or self.stopped or time.monotonic() >= commit_at:
                 return
             more = await self._take(consumer, records, wait_ms=LOOKS_EVERY_MS, at_most=TAKES_AT_MOST)
 
-    async def _settle_in_order(self, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
+    async def _settle_in_order(self, consumer: Any, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
         async with self._turns:
             for record in records:
-                await self._settler.settle(record)
+                await self._settler.settle(record, is_new=self._is_new(consumer, record))
+
+    def _is_new(self, consumer: Any, record: ConsumerRecord[Any, Any]) -> bool:
+        """Tell whether a message was written after this reader had its partition, so that nobody can have begun it before."""
+        partition = TopicPartition(record.topic, record.partition)
+        if partition not in self._reached:
+            end = consumer.highwater(partition) if partition in consumer.assignment() else None
+            if end is None:
+                return False
+            self._reached[partition] = end
+        return record.offset >= self._reached[partition]
 
     async def _settle_meanwhile(self, consumer: Any, records: Records) -> None:
         """Settle each by itself, take others while there is room, and commit what lies before the first that is not settled.
@@ -165,7 +178,7 @@ class Reader:
             while True:
                 for record in more:
                     if self._wants(record.headers):
-                        task = group.create_task(self._settler.settle(record))
+                        task = group.create_task(self._settler.settle(record, is_new=self._is_new(consumer, record)))
                         in_hand[task] = record
                         task.add_done_callback(ended)
                 if self.handing_on or self.stopped:

@@ -65,6 +65,7 @@ class _Course:
     """How far a message has come. What is owed to the inbox outlives an outage of the inbox."""
 
     beginnings: tuple[str, ...]
+    is_new: bool
     message: Message | None = None
     begun: int = 0
     handled: bool = False
@@ -88,13 +89,15 @@ class Settler:
         # A message that lies there several times is settled one copy after another: else each would count as an attempt, and all be given up.
         self._copies: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
-    async def settle(self, record: ConsumerRecord[Any, Any]) -> None:
-        """Return when the message is at its end. Raises ReaderStopped; what else it raises is a fault of ours, and the message comes again."""
+    async def settle(self, record: ConsumerRecord[Any, Any], *, is_new: bool) -> None:
+        """Return when the message is at its end. Raises ReaderStopped; what else it raises is a fault of ours, and the message comes again.
+
+        is_new: nobody can have begun it before."""
         if self.stopped:
             raise ReaderStopped(self.name)
         begun_at = time.monotonic()
         metrics.AGE_SECONDS.labels(self.name).observe(max(0.0, time.time() - record.timestamp / 1000))
-        course, failures = _Course((uuid4().hex,)), 0
+        course, failures = _Course((uuid4().hex,), is_new), 0
         try:
             while True:
                 try:
@@ -166,7 +169,7 @@ class Settler:
             if not self._begins_early:
                 await counting
             async with asyncio.timeout(ATTEMPT_WITHIN_S):
-                await self._handle(replace(message, beginnings=course.beginnings, counted=counting))
+                await self._handle(replace(message, beginnings=course.beginnings, counted=counting, is_new=course.is_new))
         except (Away, HandledBefore, TriedTooOften):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the message is tried again, then kept apart with its cause

@@ -88,7 +88,7 @@ async def _step(store: RedisStore, change: Change, decision: Entry, at: datetime
 async def _load_and_step(store: RedisStore, change: Change, decision: Entry, at: datetime) -> None:
     message, _, after, _ = change
     route = Route(after.patient_key, upload_id=after.uploads[0].upload_id, fresh=after.case_id)
-    await store.load(message, route, beginnings=("first",))
+    await store.load(message, route)
     await _step(store, change, decision, at)
 
 
@@ -116,7 +116,7 @@ async def _beside_set(redis: Redis, steps: int) -> tuple[list[Figure], float]:
     ]
     names = {"step": "a transition", "load": "a transition, loaded first"}
     for kind, name in names.items():
-        note = "of a case in hand" if kind == "step" else "two trips, each synced: the beginning is counted before it is made"
+        note = "of a case in hand, or a new one" if kind == "step" else "of a case that this process does not remember: two trips"
         figures += spread(PART, name, taken[kind], note=note)
         for each, aim in ((50, AIM_P50), (99, AIM_P99)):
             ratio = percentile(taken[kind], each) / percentile(taken["set"], each)

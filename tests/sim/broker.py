@@ -239,6 +239,10 @@ class SimulatedConsumer:
         self._owns([partition])
         return self._positions[partition]
 
+    def highwater(self, partition: TopicPartition) -> int:
+        self._owns([partition])
+        return len(self._broker.log(self.topic)[partition.partition])
+
     async def getone(self) -> Kept:
         """Return the next record, when there is one."""
         while True:

@@ -41,7 +41,8 @@ async def damaged(world: FoldedWorld) -> tuple[Patient, Patient]:
         await world.hear(patient, patient.received(), patient.refused())
     state = (await changed.found()).case.model_copy(update={"round": 7})
     await world.redis.hset(f"{prefix(changed.key)}:case:{changed.case}", "state", state.model_dump_json())
-    await world.redis.delete(f"{prefix(untimed.key)}:due")
+    due = f"{prefix(untimed.key)}:due"  # others share the bucket
+    await world.redis.zrem(due, *[timer for timer in await world.redis.zrange(due, 0, -1) if timer.startswith(str(untimed.case).encode())])
     return changed, untimed
 
 

@@ -113,6 +113,7 @@ class Heard:
 
     def __init__(self, act: Callable[[int, int], Awaitable[None]] | None = None) -> None:
         self.numbers: list[int] = []
+        self.new: list[bool] = []
         self._act = act
         self._changed = asyncio.Condition()
 
@@ -120,6 +121,7 @@ class Heard:
         number = number_of(message)
         async with self._changed:
             self.numbers.append(number)
+            self.new.append(message.is_new)
             self._changed.notify_all()
         if self._act is not None:
             await self._act(number, self.numbers.count(number))

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.runtime import settling
+from services.runtime import reader, settling
 from services.runtime.errors import Away
 from services.runtime.inbox import Inbox
 from services.runtime.messages import Message
@@ -77,6 +78,40 @@ async def test_a_beginning_that_a_redis_which_hung_hears_many_times_is_counted_o
     inbox = Inbox(bench.redis, bench.group)
     assert [await inbox.begin("message", "patient", "the same") for _ in range(20)] == [1] * 20
     assert await inbox.begin("message", "patient", "another") == 2
+
+
+async def test_only_what_was_written_after_a_reader_had_its_partition_is_new_to_it(bench: Bench):
+    before, after = Heard(), Heard()
+    await bench.send(command(0), command(1))
+    async with bench.read(before):
+        await before.until(lambda numbers: len(numbers) == 2)
+        await bench.send(command(2))
+        await before.until(lambda numbers: len(numbers) == 3)
+        await until(lambda: is_now(bench.committed, 3))
+    await bench.send(command(3))
+    async with bench.read(after):  # another may have had it in hand and fallen
+        await after.until(lambda numbers: len(numbers) == 1)
+    assert (before.new, after.new) == ([False, False, True], [False])
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_a_message_that_was_given_back_is_not_new_again(bench: Bench, monkeypatch: pytest.MonkeyPatch, in_order: bool):
+    monkeypatch.setattr(reader, "AFTER_A_FAULT_S", 0.01)
+    heard, faults = Heard(), iter((RuntimeError("a fault of ours"),))
+    real_handled = Inbox.handled
+
+    async def handled(self: Inbox, message_id: UUID | str, key: str) -> None:
+        if 1 in heard.numbers and (fault := next(faults, None)):
+            raise fault
+        await real_handled(self, message_id, key)
+
+    monkeypatch.setattr(Inbox, "handled", handled)
+    await bench.send(command(0))
+    async with bench.read(heard, in_order=in_order):
+        await heard.until(lambda numbers: 0 in numbers)
+        await bench.send(command(1))
+        await heard.until(lambda numbers: numbers[1:] == [1, 1])
+    assert heard.new[1:] == [True, False]
 
 
 async def test_bytes_that_are_no_event_are_kept_apart_and_the_next_message_is_handled(bench: Bench):

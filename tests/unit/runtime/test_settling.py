@@ -68,5 +68,5 @@ async def test_a_message_that_lies_there_many_times_is_handled_once_and_none_of_
         handled.append(1)
 
     settler = Settler(topics.COMMANDS, "test", handle, Counting(), letters, read_message, begins_early=False)
-    await asyncio.gather(*(settler.settle(record) for record in copies()))
+    await asyncio.gather(*(settler.settle(record, is_new=False) for record in copies()))
     assert (handled, letters.found) == ([0, 1], [])
