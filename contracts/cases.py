@@ -72,11 +72,18 @@ class CaseOpened(CaseEvent):
 
 
 class CaseRaised(CaseEvent):
-    """What came in is more urgent than what the case was opened for, or new since somebody acknowledged: people are paged anew."""
+    """What came in is more urgent than what the case was opened for, or new since somebody acknowledged: people are paged anew.
+
+    Where a physician has decided the case and has it in hand, they keep it: they alone are paged, and the policy goes on if they do not answer."""
+
+    schema_version = 2
 
     upload_id: UploadId
     priority: Priority
     headline: str = Field(max_length=300)
+    kept_by: PersonId | None = Field(
+        default=None, description="who has decided it and keeps it in hand, and is paged alone; none: people are paged anew"
+    )
 
 
 class PageReason(StrEnum):
@@ -199,8 +206,11 @@ class HandOverAccepted(CaseEvent):
 
 
 class HandOverDeclined(CaseEvent):
+    schema_version = 2
+
     by: PersonId
     reason: str = Field(max_length=300)
+    is_final: bool = Field(default=True, description="false: others of the centre are still asked")
 
 
 class HandOverExpired(CaseEvent):
