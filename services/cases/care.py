@@ -35,17 +35,21 @@ from contracts.commands import (
     Say,
     StandDown,
 )
-from contracts.vocabulary import Outcome
+from contracts.vocabulary import Outcome, Priority, Treatment
 from services.cases.decision import Decision
 from services.cases.escalation import tell_the_others
-from services.cases.state import IN_HAND, Case, Phase, Upload
+from services.cases.state import AFTERWARDS, IN_HAND, Case, Phase, Upload
+from services.cases.timers import READ_AGAIN_WITHIN
+from services.cases.uploads import list_again
 
 SEEN_AFTER = timedelta(seconds=5)  # what was raised since then cannot have been seen: two clocks, a projection, a person's eyes
 
 
 def acknowledge(decision: Decision, command: Acknowledge) -> None:
     state = decision.state
-    if state.phase in IN_HAND and state.owner == command.by and state.release_at is not None:
+    if state.phase in IN_HAND and state.owner == command.by and (state.release_at is not None or state.has_news):
+        if not _has_seen_news(decision, command):
+            return
         decision.add(Acknowledged(**decision.of_case, by=command.by, round=state.round))  # paged again, and still at it
     elif state.phase is Phase.OPENED:
         _take(decision, command)
@@ -56,10 +60,11 @@ def acknowledge(decision: Decision, command: Acknowledge) -> None:
 
 
 def confirm(decision: Decision, command: Confirm) -> None:
-    if decision.state.phase is Phase.OPENED and not _take(decision, command):
+    is_opened = decision.state.phase is Phase.OPENED
+    if is_opened and not _take(decision, command):
         return
-    if decision.state.phase is Phase.STOOD_DOWN or decision.state.awaits_decision:
-        if _is_owners(decision, command):
+    if is_opened or decision.state.phase is Phase.STOOD_DOWN or decision.state.awaits_owner:
+        if _is_owners(decision, command) and _has_seen_news(decision, command):
             decision.add(Confirmed(**decision.of_case, by=command.by, diagnosis=command.diagnosis))
     else:
         decision.refuse(command, f"the case is {_in_words(decision.state)}: it can be confirmed once, by who has it in hand")
@@ -73,9 +78,11 @@ def stand_down(decision: Decision, command: StandDown) -> None:
         decision.refuse(command, "the lab is activated: cancel the activation first")
     elif state.phase not in IN_HAND:
         decision.refuse(command, f"the case is {_in_words(state)}: there is nothing to stand down")
-    elif _is_owners(decision, command):
+    elif _is_owners(decision, command) and _has_seen_news(decision, command):
         decision.add(StoodDown(**decision.of_case, by=command.by, reason=command.reason))
         _say(decision, decision.paged_for()[0], f"Stood down: {command.reason}. If the complaint goes on, record again.", command.by)
+        if state.priority is not Priority.YELLOW:  # else it is what was stood down
+            list_again(decision, state.overdue, decision.at + READ_AGAIN_WITHIN)
 
 
 def choose_strategy(decision: Decision, command: ChooseStrategy) -> None:
@@ -114,33 +121,36 @@ def cancel_activation(decision: Decision, command: CancelActivation) -> None:
 
 
 def record_departure(decision: Decision, command: RecordDeparture) -> None:
-    happened_at = _happened_at(decision, command, command.happened_at)
     if decision.state.moved is not None and decision.state.phase in IN_HAND:
         decision.refuse(command, f"the patient has {decision.state.moved.value} already")
-    elif happened_at is not None and _is_in_hand(decision, command):
+    elif _is_in_hand(decision, command) and (happened_at := _happened_at(decision, command, command.happened_at)) is not None:
         decision.add(PatientDeparted(**decision.of_case, by=command.by, happened_at=happened_at))
 
 
 def record_arrival(decision: Decision, command: RecordArrival) -> None:
-    happened_at = _happened_at(decision, command, command.happened_at)
     if decision.state.moved is Phase.ARRIVED and decision.state.phase in IN_HAND:
         decision.refuse(command, "the patient has arrived already")
-    elif happened_at is not None and _is_in_hand(decision, command):
+    elif _is_in_hand(decision, command) and (happened_at := _happened_at(decision, command, command.happened_at)) is not None:
         decision.add(PatientArrived(**decision.of_case, by=command.by, place=command.place, happened_at=happened_at))
 
 
 def record_treatment(decision: Decision, command: RecordTreatment) -> None:
-    happened_at = _happened_at(decision, command, command.happened_at)
-    if happened_at is not None and _is_in_hand(decision, command):
-        if decision.state.diagnosis is None:
-            decision.refuse(command, "it is not confirmed yet: confirm it, then record the treatment")
-        else:
-            decision.add(Treated(**decision.of_case, by=command.by, treatment=command.treatment, happened_at=happened_at))
+    if not _is_in_hand(decision, command):
+        return
+    if decision.state.diagnosis is None:
+        decision.refuse(command, "it is not confirmed yet: confirm it, then record the treatment")
+        return
+    is_on_the_spot = command.treatment is Treatment.LYSIS_BOLUS  # given at the clinic; entered after the ambulance has left, often
+    happened_at = _happened_at(decision, command, command.happened_at, is_after_moves=not is_on_the_spot)
+    if happened_at is not None:
+        decision.add(Treated(**decision.of_case, by=command.by, treatment=command.treatment, happened_at=happened_at))
 
 
 def close_case(decision: Decision, command: CloseCase) -> None:
     state = decision.state
-    if state.phase in IN_HAND | {Phase.STOOD_DOWN, Phase.TREATED}:
+    if state.has_news:
+        decision.refuse(command, f"{_news(decision)}. Look at the case again and acknowledge it, then close it")
+    elif state.phase in IN_HAND | AFTERWARDS:
         decision.add(CaseClosed(**decision.of_case, by=command.by, outcome=command.outcome))
     else:
         decision.refuse(command, f"the case is {_in_words(state)}: acknowledge it first" if state.is_open else f"the case is {_in_words(state)}")
@@ -186,14 +196,28 @@ def has_seen_all(state: Case, command: Acknowledge | Confirm | StandDown) -> boo
 
 def _take(decision: Decision, command: Acknowledge | Confirm | StandDown) -> bool:
     """Take an open case in hand, and tell the others who were called; False where who asks cannot have seen what it is open for."""
-    if not has_seen_all(decision.state, command):
-        _, headline = decision.paged_for()
-        decision.refuse(command, f"new since you looked: {headline[:200]}. Look at the case again, then acknowledge it")
+    if not _has_seen_all(decision, command):
         return False
     others = {told.person_id: told.method for told in decision.state.told}
     decision.add(Acknowledged(**decision.of_case, by=command.by, round=decision.state.round))
     tell_the_others(decision, command.by, others, f"{command.by} has it in hand: {decision.paged_for()[1]}")
     return True
+
+
+def _has_seen_news(decision: Decision, command: Acknowledge | Confirm | StandDown) -> bool:
+    return not decision.state.has_news or _has_seen_all(decision, command)
+
+
+def _has_seen_all(decision: Decision, command: Acknowledge | Confirm | StandDown) -> bool:
+    """Return whether who asks could see what was raised last; refuse the command where they could not."""
+    if has_seen_all(decision.state, command):
+        return True
+    decision.refuse(command, f"{_news(decision)}. Look at the case again, then acknowledge it")
+    return False
+
+
+def _news(decision: Decision) -> str:
+    return f"new since you looked: {decision.paged_for()[1][:200]}"
 
 
 def _is_in_hand(decision: Decision, command: PersonsCommand) -> bool:
@@ -212,13 +236,17 @@ def _is_owners(decision: Decision, command: PersonsCommand) -> bool:
     return owner == command.by
 
 
-def _happened_at(decision: Decision, command: PersonsCommand, told: datetime | None) -> datetime | None:
+def _happened_at(decision: Decision, command: PersonsCommand, told: datetime | None, *, is_after_moves: bool = True) -> datetime | None:
     """Return when something happened; None, and the command refused, where that cannot be."""
     state, happened_at = decision.state, told or min(command.at, decision.at)
-    earliest = [upload.first_contact_at or upload.received_at for upload in state.uploads]
-    since = max([min(earliest)] + ([state.moved_at] if state.moved_at else [])) if earliest else happened_at
-    if told is not None and not since <= told <= decision.at + SEEN_AFTER:
-        decision.refuse(command, f"that time cannot be: it is before {since:%H:%M:%S} UTC, which is known, or still to come")
+    since, what = min(upload.first_contact_at or upload.received_at for upload in state.uploads), "the first contact"
+    if is_after_moves and state.moved is not None and state.moved_at is not None:
+        since, what = max(since, state.moved_at), f"the patient {state.moved.value}"
+    if told is not None and told < since:
+        decision.refuse(command, f"that time cannot be: it is before {what}, at {since:%H:%M:%S} UTC")
+        return None
+    if told is not None and told > decision.at + SEEN_AFTER:
+        decision.refuse(command, f"that time cannot be: it is still to come; it is {decision.at:%H:%M:%S} UTC")
         return None
     return max(happened_at, since)
 

@@ -67,7 +67,7 @@ def paged_for(state: Case, upload_id: UploadId | None) -> tuple[Upload, str]:
 
     A red comes first, whatever else cannot be read: its minutes count."""
     raised_for = next(upload for upload in state.uploads if upload.upload_id == upload_id)
-    reds = [upload for upload in state.uploads if upload.priority is Priority.RED]
+    reds = [upload for upload in state.of_course if upload.priority is Priority.RED]
     if raised_for.priority is Priority.RED or not reds:
         return raised_for, raised_for.reason
     red = max(reds, key=lambda upload: upload.received_at)

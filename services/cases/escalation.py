@@ -1,8 +1,10 @@
 """Who is paged, how and when again: the escalation policy of a case's centre, one notice by one method at a time, until a person has it in hand.
 
-A person is paged by the first of their methods; where that fails, or nothing is known of it in its time, by the next at once. Where nobody of a
+A person is paged by the first of their methods; where that fails, or nothing is known of it in its time, by the next at once; where it did not ring
+and nobody took the case in hand, the next round begins with one that rings. Where nobody of a
 step can be reached, the next step is paged at once; after the last, the standing number, and the first step again when its time has come."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from contracts.cases import (
@@ -24,24 +26,19 @@ from contracts.directory import STANDING_ALARM, STANDING_NUMBER, PolicyId
 from contracts.ids import CentreId, PersonId, notice_id
 from contracts.vocabulary import Priority
 from services.cases.decision import Decision
-from services.cases.on_call import wave
+from services.cases.on_call import Wave, wave
 from services.cases.state import Notice, Phase
 from services.cases.timers import ANSWER_WITHIN, OWNER_ANSWERS_WITHIN
 
 
-def page_step(decision: Decision, step: int) -> None:
-    """Page everybody of a step of the policy, in the next round."""
+def page_step(decision: Decision, step: int, *, again_at: datetime | None = None) -> None:
+    """Page everybody of a step of the policy, in the next round; again_at: when it was to go on already."""
     centre_id, _ = decision.centre()
-    called = wave(decision.directory, _policy(decision), step, decision.at)
-    people = called.people
-    if called.gaps:
-        of_gap = {"centre_id": centre_id, "rosters": called.gaps, "step": step, "directory_version": decision.directory.version}
-        decision.add(NobodyOnCall(**decision.of_case, **of_gap))
-        people = people if STANDING_NUMBER in people else (*people, STANDING_NUMBER)
+    called = _called(decision, centre_id, _policy(decision), step)
     round_ = decision.state.round + 1
-    for person_id in people:
+    for person_id in called.people:
         reason = PageReason.NOBODY_ON_CALL if person_id == STANDING_NUMBER else PageReason.STEP
-        _page(decision, person_id, round_, reason, step=step, again_at=decision.at + called.wait)
+        _page(decision, person_id, round_, reason, step=step, again_at=again_at or decision.at + called.wait)
 
 
 def page_owner(decision: Decision, reason: PageReason) -> None:
@@ -56,10 +53,21 @@ def page_for_hand_over(decision: Decision, offered: HandOverOffered) -> None:
     """Page the person who is asked to take the case, or whoever is paged first at the centre that is."""
     people: tuple[PersonId, ...] = (offered.to_person,) if offered.to_person else ()
     if offered.to_centre is not None:
-        people = wave(decision.directory, decision.directory.centres[offered.to_centre].policy, 0, decision.at).people
+        people = _called(decision, offered.to_centre, decision.directory.centres[offered.to_centre].policy, 0).people
     round_ = decision.state.round + 1
     for person_id in people:
-        _page(decision, person_id, round_, PageReason.HAND_OVER, centre_id=offered.to_centre)
+        reason = PageReason.NOBODY_ON_CALL if person_id == STANDING_NUMBER else PageReason.HAND_OVER
+        _page(decision, person_id, round_, reason, centre_id=offered.to_centre)
+
+
+def _called(decision: Decision, centre_id: CentreId, policy: PolicyId, step: int) -> Wave:
+    """Return who is called by a step; where a roster has a gap the standing number is among them, and ops hears of it."""
+    called = wave(decision.directory, policy, step, decision.at)
+    if not called.gaps:
+        return called
+    of_gap = {"centre_id": centre_id, "rosters": called.gaps, "step": step, "directory_version": decision.directory.version}
+    decision.add(NobodyOnCall(**decision.of_case, **of_gap))
+    return called if STANDING_NUMBER in called.people else replace(called, people=(*called.people, STANDING_NUMBER))
 
 
 def tell_the_others(decision: Decision, by: PersonId, people: dict[PersonId, str], text: str) -> None:
@@ -109,13 +117,15 @@ def report(decision: Decision, told: Deliveries) -> None:
     outcome, reason = _outcome(told)
     before = decision.state.notice(told.notice_id)
     decision.add(NoticeReported(**decision.of_case, **of_notice, outcome=outcome, reason=reason))
-    if before is not None and before.answer_by is not None and outcome is not NoticeOutcome.SENT:
+    if before is None or before.failed or outcome is NoticeOutcome.SENT:
+        return
+    if before.answer_by is not None or outcome is NoticeOutcome.FAILED:  # also where the provider had taken it at first
         _go_on(decision, before)
 
 
 def remind_owner(decision: Decision, command: RemindOwner) -> None:
     state = decision.state
-    if state.awaits_decision and state.owned_sequence == command.since_sequence and state.hand_over is None and state.release_at is None:
+    if state.awaits_owner and state.owned_sequence == command.since_sequence and state.hand_over is None and state.release_at is None:
         page_owner(decision, PageReason.OWNER_SILENT)
     else:
         decision.refuse(command, "the owner has decided, or it is another's by now")
@@ -123,7 +133,7 @@ def remind_owner(decision: Decision, command: RemindOwner) -> None:
 
 def release_owner(decision: Decision, command: ReleaseOwner) -> None:
     state = decision.state
-    if state.awaits_decision and state.owned_sequence == command.since_sequence and state.release_at is not None:
+    if state.awaits_owner and state.owned_sequence == command.since_sequence and state.release_at is not None:
         _release(decision)
     else:
         decision.refuse(command, "the owner has answered, or it is another's by now")
@@ -148,10 +158,10 @@ def _page(
     again_at: datetime | None = None,
     centre_id: CentreId | None = None,
 ) -> None:
-    """Ask for one notice: by the method, or by the first that the person has."""
+    """Ask for one notice: by the method, or by the one that the person is to be paged by first."""
     state, (own_centre_id, _) = decision.state, decision.centre()
     upload, headline = decision.paged_for()
-    by = method or next(iter(methods_of(decision, person_id)), "none")  # who has no method any more: notify says so, and the policy goes on
+    by = method or _first_method(decision, person_id)
     decision.add(
         PageRequested(
             **decision.of_case,
@@ -176,6 +186,16 @@ def _page(
     )
 
 
+def _first_method(decision: Decision, person_id: PersonId) -> str:
+    """Return a person's first method; once they were paged in vain for what cannot wait, the first that rings."""
+    person, state = decision.directory.people.get(person_id), decision.state
+    if person is not None and state.priority is not Priority.YELLOW and any(told.person_id == person_id for told in state.told):
+        ringing = next((name for name, rings in person.methods.items() if rings), None)
+        if ringing is not None:
+            return ringing
+    return next(iter(methods_of(decision, person_id)), "none")  # who has no method any more: notify says so, and the policy goes on
+
+
 def _go_on(decision: Decision, notice: Notice) -> None:
     """Page by the person's next method; where there is none, and nobody else of the round can be reached either, go on in the policy."""
     state = decision.state
@@ -183,14 +203,14 @@ def _go_on(decision: Decision, notice: Notice) -> None:
     method = next((each for each in methods_of(decision, notice.person_id) if each not in tried), None)
     if method is not None:
         _page(decision, notice.person_id, state.round, PageReason.NEXT_METHOD, method=method, step=state.step, again_at=state.again_at)
-    elif all(each.failed for each in state.notices):
+    elif all(each.failed for each in state.notices) or (state.has_news and notice.person_id == state.owner):
         _nobody_reached(decision)
 
 
 def _nobody_reached(decision: Decision) -> None:
     state = decision.state
     step = _next_step(decision)
-    if state.release_at is not None:
+    if state.release_at is not None or state.has_news:
         _release(decision)  # the owner cannot be reached
     elif state.hand_over is not None:
         pass  # it expires, and is the owner's meanwhile

@@ -70,7 +70,7 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
         case CaseOpened():
             return _raised(state, event).model_copy(update={"centre_id": event.centre_id})
         case CaseRaised():
-            return _raised(state, event)
+            return _raised(state, event) if event.kept_by is None else _with_news(state, event)
         case PageRequested():
             return _paged(state, event)
         case NoteRequested():
@@ -84,11 +84,13 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
         case ClinicToldToCall():
             return state.model_copy(update={"call_at": None})
         case ReadingListed():
-            return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": event.read_by}))
-        case ReadingDone() | ReadingOverdue():
+            return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": event.read_by, "is_unread": True}))
+        case ReadingOverdue():
             return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": None}))
+        case ReadingDone():
+            return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": None, "is_unread": False}))
         case CaseSettled() | CaseClosed():
-            return _ended(state)
+            return _ended(state, event.at)
         case NobodyOnCall() | StrategyChosen() | CaseLinked() | Said() | CommandRefused():
             return state
         case _:
@@ -116,19 +118,24 @@ def _in_hand(  # noqa: PLR0911 - a table: one line an event
 ) -> Case:
     match event:
         case Acknowledged() | TakenOver():
-            return _owned(state, event.by, event.at)
+            return _owned(state, event.by, event.at).model_copy(update={"has_news": state.has_news and isinstance(event, TakenOver)})
         case OwnerReleased():
-            return state.model_copy(update={"phase": Phase.OPENED, "owner": None, "release_at": None, "hand_over": None, "again_at": None})
+            nobodys = {"owner": None, "release_at": None, "hand_over": None, "again_at": None, "has_news": False}
+            return state.model_copy(update=nobodys | {"phase": Phase.OPENED})
         case HandOverOffered():
             offered = HandOver(sequence=state.sequence + 1, to_person=event.to_person, to_centre=event.to_centre, accept_by=event.accept_by)
             return state.model_copy(update={"hand_over": offered, "release_at": None})
         case HandOverAccepted():
-            return _owned(state, event.by, event.at).model_copy(update={"centre_id": event.centre_id})
+            # Another centre has a lab of its own, and has not been asked yet.
+            ours = {"is_activated": False, "is_referred": False} if event.centre_id != state.centre_id else {}
+            return _owned(state.model_copy(update=ours | {"centre_id": event.centre_id}), event.by, event.at)
+        case HandOverDeclined() if not event.is_final and state.hand_over is not None:
+            offered = state.hand_over.model_copy(update={"declined": (*state.hand_over.declined, event.by)})
+            return state.model_copy(update={"hand_over": offered})
         case HandOverDeclined() | HandOverExpired():
             return state if state.owner is None else _owned(state, state.owner, event.at)
         case StoodDown():
-            over = {"phase": Phase.STOOD_DOWN, "stood_down_at": event.at, "release_at": None, "hand_over": None, "notices": (), "diagnosis": None}
-            return state.model_copy(update=over)
+            return _over(state, Phase.STOOD_DOWN, event.at).model_copy(update={"stood_down_at": event.at, "diagnosis": None})
         case StrategyProposed():
             return state.model_copy(update={"is_proposed": True})
         case ReferralAccepted():
@@ -140,7 +147,8 @@ def _in_hand(  # noqa: PLR0911 - a table: one line an event
 def _on_the_way(state: Case, event: Confirmed | LabActivated | ActivationCancelled | PatientDeparted | PatientArrived | Treated) -> Case:
     match event:
         case Confirmed():
-            return _in_phase(state.model_copy(update={"diagnosis": event.diagnosis, "release_at": None, "notices": ()}))
+            decided = {"diagnosis": event.diagnosis, "confirmed_at": event.at, "has_news": False}
+            return _in_phase(state.model_copy(update=decided | {"release_at": None, "notices": ()}))
         case LabActivated():
             return _in_phase(state.model_copy(update={"is_activated": True}))
         case ActivationCancelled():
@@ -152,16 +160,24 @@ def _on_the_way(state: Case, event: Confirmed | LabActivated | ActivationCancell
             return _in_phase(state.model_copy(update={"moved": Phase.ARRIVED, "moved_at": event.happened_at}))
         case Treated():
             is_bridge = event.treatment is Treatment.LYSIS_BOLUS  # the patient still goes to the centre
-            return state if is_bridge else state.model_copy(update={"phase": Phase.TREATED, "release_at": None, "hand_over": None, "notices": ()})
+            return state if is_bridge else _over(state, Phase.TREATED, event.at)
         case _:
             assert_never(event)
 
 
 def _raised(state: Case, event: CaseOpened | CaseRaised) -> Case:
-    """People are called: whatever was decided before is open again; what lies ahead of the patient is as far as they have come."""
-    waits_for_nobody = event.priority in {Priority.RED, Priority.NOT_EVALUABLE}
+    """People are called: whatever was decided before is open again; what lies ahead of the patient is as far as they have come.
+
+    Where people are called already the escalation goes on: what comes in again and again does not put off the next step, nor that the clinic is
+    told to call."""
+    waits_for_nobody = event.priority is not Priority.YELLOW
     is_over = state.phase in AFTERWARDS or not state.is_open
-    course = {"moved": None, "moved_at": None, "is_referred": False, "is_activated": False, "diagnosis": None} if is_over else {}
+    course: dict[str, object] = {}
+    if is_over:
+        course = {"moved": None, "moved_at": None, "is_referred": False, "is_activated": False, "diagnosis": None, "confirmed_at": None}
+        course |= {"is_proposed": False, "course_after": state.over_at}
+    if state.phase is not Phase.OPENED or (state.priority is not Priority.YELLOW) != waits_for_nobody:
+        course |= {"call_at": event.at + CLINIC_CALLS_AFTER if waits_for_nobody else None, "step": None, "again_at": None, "told": ()}
     return state.model_copy(
         update=course
         | {
@@ -170,26 +186,32 @@ def _raised(state: Case, event: CaseOpened | CaseRaised) -> Case:
             "upload_id": event.upload_id,
             "raised_sequence": state.sequence + 1,
             "raised_at": event.at,
-            "call_at": event.at + CLINIC_CALLS_AFTER if waits_for_nobody else None,
-            "step": None,
-            "again_at": None,
             "notices": (),
-            "told": (),
             "owner": None,
             "release_at": None,
             "hand_over": None,
             "stood_down_at": None,
+            "has_news": False,
         }
     )
+
+
+def _with_news(state: Case, event: CaseRaised) -> Case:
+    """Who has decided it keeps it, and their time counts from here."""
+    sequence = state.sequence + 1
+    news = {"priority": event.priority, "upload_id": event.upload_id, "raised_sequence": sequence, "raised_at": event.at, "has_news": True}
+    anew = {"owned_sequence": sequence, "owned_at": event.at, "release_at": None, "call_at": state.call_at or event.at + CLINIC_CALLS_AFTER}
+    return state.model_copy(update=news | anew)
 
 
 def _paged(state: Case, event: PageRequested) -> Case:
     """A notice more. Of a new round it is the first; of the same it stands beside the others."""
     notice = Notice(notice_id=event.notice_id, person_id=event.person_id, method=event.method, answer_by=event.answer_by)
     others = tuple(told for told in state.told if told.person_id != event.person_id)
+    is_beside_others = event.reason is PageReason.REPEAT_ECG and state.hand_over is not None  # whom it is offered to is still asked
     changed: dict[str, object] = {
         "round": event.round,
-        "notices": (*state.notices, notice) if event.round == state.round else (notice,),
+        "notices": (*state.notices, notice) if event.round == state.round or is_beside_others else (notice,),
         "told": (*others, Told(person_id=event.person_id, method=event.method)),
     }
     if event.reason is PageReason.OWNER_SILENT:
@@ -200,7 +222,7 @@ def _paged(state: Case, event: PageRequested) -> Case:
 
 
 def _reported(state: Case, notice_id: NoticeId, *, failed: bool) -> Case:
-    """Something is known of a notice: it is awaited no more. What failed stays failed."""
+    """Something is known of a notice: it is awaited no more."""
     known = state.notice(notice_id)
     if known is None:
         return state
@@ -221,10 +243,15 @@ def _in_phase(state: Case) -> Case:
     return state.model_copy(update={"phase": state.moved or by_decision, "stood_down_at": None})
 
 
-def _ended(state: Case) -> Case:
-    return state.model_copy(
-        update={"phase": Phase.CLOSED, "notices": (), "told": (), "release_at": None, "hand_over": None, "call_at": None, "again_at": None}
-    )
+def _over(state: Case, phase: Phase, at: Instant) -> Case:
+    """Nothing more is awaited of anybody; what nobody read in its time was before who ended it, or is listed again."""
+    nothing_awaited = {"notices": (), "release_at": None, "hand_over": None, "has_news": False}
+    uploads = tuple(upload.model_copy(update={"is_unread": False}) if upload.is_overdue else upload for upload in state.uploads)
+    return state.model_copy(update=nothing_awaited | {"phase": phase, "over_at": at, "uploads": uploads})
+
+
+def _ended(state: Case, at: Instant) -> Case:
+    return _over(state, Phase.CLOSED, at).model_copy(update={"told": (), "call_at": None, "again_at": None})
 
 
 def _received(state: Case, event: UploadReceived) -> Case:
@@ -261,6 +288,7 @@ def _assessed(state: Case, event: UploadAssessed) -> Case:
             priority=event.priority,
             headline=event.headline,
             read_by=known.read_by if known else None,
+            is_unread=known is not None and known.is_unread,
         ),
     )
 

@@ -7,7 +7,7 @@ from contracts.ids import CentreId, PersonId
 from contracts.vocabulary import Priority
 from services.cases.decision import Decision
 from services.cases.escalation import methods_of, page_for_hand_over, tell_the_others
-from services.cases.state import IN_HAND
+from services.cases.state import IN_HAND, Case
 from services.cases.timers import HAND_OVER_WITHIN
 from services.cases.uploads import propose_strategy
 
@@ -15,7 +15,7 @@ from services.cases.uploads import propose_strategy
 def take_over(decision: Decision, command: TakeOver) -> None:
     state = decision.state
     if state.phase not in IN_HAND or state.owner is None:
-        decision.refuse(command, "nobody has it in hand: acknowledge it")
+        decision.refuse(command, _nobody_has_it(state))
     elif state.owner == command.by:
         decision.refuse(command, "you have it in hand already")
     else:
@@ -47,8 +47,11 @@ def accept(decision: Decision, command: AcceptHandOver) -> None:
         centre_id: CentreId = offered.to_centre or before
         of_centre = {"centre_id": centre_id, "centre_number": decision.directory.centres[centre_id].standing_number}
         of_version = {"directory_version": decision.directory.version}
+        others = {notice.person_id: notice.method for notice in state.notices if notice.person_id != former}
+        lab = f". The lab of {decision.centre()[1].name} is not needed any more: tell it" if state.is_activated and centre_id != before else ""
         decision.add(HandOverAccepted(**decision.of_case, by=command.by, from_person=former, **of_centre, **of_version))
-        _tell(decision, former, f"{command.by} has accepted: it is in their hands")
+        _tell(decision, former, f"{command.by} has accepted: it is in their hands{lab}")
+        tell_the_others(decision, command.by, others, f"{command.by} has accepted it")
         if centre_id != before and state.priority is Priority.RED:
             propose_strategy(decision)  # the way is another
 
@@ -60,8 +63,11 @@ def decline(decision: Decision, command: DeclineHandOver) -> None:
     elif not _is_asked(decision, command.by):
         decision.refuse(command, f"it is offered to {state.hand_over.to_person or state.hand_over.to_centre}")
     else:
-        decision.add(HandOverDeclined(**decision.of_case, by=command.by, reason=command.reason))
-        _tell(decision, state.owner, f"{command.by} declined: {command.reason}. It is still in your hands")
+        still_asked = {notice.person_id for notice in state.notices} - {state.owner, command.by, *state.hand_over.declined}
+        is_final = state.hand_over.to_centre is None or not still_asked
+        decision.add(HandOverDeclined(**decision.of_case, by=command.by, reason=command.reason, is_final=is_final))
+        whose = "It is still in your hands" if is_final else "Others there are still asked"
+        _tell(decision, state.owner, f"{command.by} declined: {command.reason}. {whose}")
 
 
 def expire(decision: Decision, command: ExpireHandOver) -> None:
@@ -76,7 +82,7 @@ def expire(decision: Decision, command: ExpireHandOver) -> None:
 def _why_not_offered(decision: Decision, command: OfferHandOver) -> str | None:
     state, directory = decision.state, decision.directory
     if state.phase not in IN_HAND:
-        return "nobody has it in hand: acknowledge it first"
+        return _nobody_has_it(state)
     if state.owner != command.by:
         return f"{state.owner} has it in hand: ask them, or take it over"
     if state.hand_over is not None:
@@ -88,6 +94,10 @@ def _why_not_offered(decision: Decision, command: OfferHandOver) -> str | None:
         return None if known else f"{command.to_person} cannot take it: not in the directory, or you yourself"
     known = command.to_centre in directory.centres and command.to_centre != decision.centre()[0]
     return None if known else f"{command.to_centre} cannot take it: not in the directory, or the centre that has it"
+
+
+def _nobody_has_it(state: Case) -> str:
+    return "nobody has it in hand: acknowledge it first" if state.is_open else f"the case is {state.phase.value.replace('_', ' ')}"
 
 
 def _is_asked(decision: Decision, person_id: PersonId) -> bool:

@@ -39,11 +39,17 @@ class Upload(Frozen):
     priority: Priority | None = None  # None: not assessed
     headline: str = ""  # of its assessment
     read_by: Instant | None = None  # on the reading list; None: not, or not any more
+    is_unread: bool = False  # it was put on the reading list, and nobody has read it
 
     @property
     def is_for_people(self) -> bool:
         """It is urgent by its assessment, or is an emergency that nobody could judge: not assessed, or not evaluable."""
         return self.priority is Priority.RED or (self.lane is Lane.EMERGENCY and self.priority in {None, Priority.NOT_EVALUABLE})
+
+    @property
+    def is_overdue(self) -> bool:
+        """Nobody has read it in its time."""
+        return self.is_unread and self.read_by is None
 
     @property
     def reason(self) -> str:
@@ -75,6 +81,7 @@ class HandOver(Frozen):
     to_person: PersonId | None = None
     to_centre: CentreId | None = None
     accept_by: Instant
+    declined: tuple[PersonId, ...] = ()
 
 
 class Case(Frozen):
@@ -101,12 +108,16 @@ class Case(Frozen):
     release_at: Instant | None = None  # the owner was paged again: when the policy goes on
     hand_over: HandOver | None = None
     diagnosis: Diagnosis | None = None
+    confirmed_at: Instant | None = None  # in this course; also where it is looked at again by now
+    has_news: bool = False  # a recording came that who has decided the case has not acknowledged
     is_proposed: bool = False  # a strategy
     is_referred: bool = False
     is_activated: bool = False
     moved: Phase | None = None  # how far the patient has come: departed, arrived
     moved_at: Instant | None = None
     stood_down_at: Instant | None = None
+    over_at: Instant | None = None  # when its last course ended
+    course_after: Instant | None = None  # what was received before belongs to an earlier course
 
     @property
     def is_open(self) -> bool:
@@ -122,6 +133,26 @@ class Case(Frozen):
     def awaits_decision(self) -> bool:
         """Somebody has it in hand, and has neither confirmed it nor stood it down."""
         return self.phase in IN_HAND and self.diagnosis is None
+
+    @property
+    def awaits_owner(self) -> bool:
+        """Somebody has it in hand, and something of it waits for them."""
+        return self.awaits_decision or (self.phase in IN_HAND and self.has_news)
+
+    @property
+    def can_settle(self) -> bool:
+        """No physician has confirmed it: an answer to what it was opened for may still close it."""
+        return (self.phase is Phase.OPENED or self.awaits_decision) and self.confirmed_at is None
+
+    @property
+    def overdue(self) -> tuple[Upload, ...]:
+        return tuple(upload for upload in self.uploads if upload.is_overdue)
+
+    @property
+    def of_course(self) -> tuple[Upload, ...]:
+        """What came in since the last course ended, and what it was raised for."""
+        after = self.course_after
+        return tuple(each for each in self.uploads if after is None or each.received_at > after or each.upload_id == self.upload_id)
 
     def upload(self, upload_id: UploadId) -> Upload | None:
         return next((upload for upload in self.uploads if upload.upload_id == upload_id), None)

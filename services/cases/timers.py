@@ -28,6 +28,7 @@ OWNER_DECIDES_WITHIN = timedelta(minutes=5)
 OWNER_ANSWERS_WITHIN = timedelta(seconds=60)  # once paged again
 HAND_OVER_WITHIN = timedelta(minutes=3)
 CLINIC_CALLS_AFTER = timedelta(minutes=3)
+READ_AGAIN_WITHIN = timedelta(hours=1)  # what was overdue when a case was stood down
 STOOD_DOWN_CLOSES_AFTER = timedelta(hours=12)
 
 
@@ -46,7 +47,7 @@ class Timer:
 
 
 def timers(state: Case) -> dict[str, Timer]:
-    """Return the timers that this state needs, by purpose and round."""
+    """Return the timers that this state needs, by purpose and round, or by when it is due: none ever has the name of one that was heard."""
     return dict(_needed(state))
 
 
@@ -57,7 +58,7 @@ def _needed(state: Case) -> Iterator[tuple[str, Timer]]:
         if upload.due_at is not None:
             yield f"unread/{upload.upload_id}", Timer(upload.due_at, case_id, OpenUnread, of_upload)
         if upload.read_by is not None:
-            yield f"read/{upload.upload_id}", Timer(upload.read_by, case_id, PageForReading, of_upload)
+            yield f"read/{upload.upload_id}/{_ms(upload.read_by)}", Timer(upload.read_by, case_id, PageForReading, of_upload)
     for notice in state.notices:
         if notice.answer_by is not None:
             yield f"method/{notice.notice_id}", Timer(notice.answer_by, case_id, TryNextMethod, ("notice_id", notice.notice_id))
@@ -66,7 +67,7 @@ def _needed(state: Case) -> Iterator[tuple[str, Timer]]:
     if state.owner is not None:
         yield from _of_owner(state)
     if state.phase is Phase.STOOD_DOWN and state.stood_down_at is not None:
-        yield "stood-down", Timer(state.stood_down_at + STOOD_DOWN_CLOSES_AFTER, case_id, CloseStoodDown)
+        yield f"stood-down/{_ms(state.stood_down_at)}", Timer(state.stood_down_at + STOOD_DOWN_CLOSES_AFTER, case_id, CloseStoodDown)
 
 
 def _until_in_hand(state: Case) -> Iterator[tuple[str, Timer]]:
@@ -81,7 +82,11 @@ def _of_owner(state: Case) -> Iterator[tuple[str, Timer]]:
     offered, since = state.hand_over, state.owned_sequence
     if offered is not None:
         yield f"hand-over/{offered.sequence}", Timer(offered.accept_by, state.case_id, ExpireHandOver, ("since_sequence", offered.sequence))
-    elif state.awaits_decision and state.release_at is not None:
+    elif state.awaits_owner and state.release_at is not None:
         yield f"release/{since}", Timer(state.release_at, state.case_id, ReleaseOwner, ("since_sequence", since))
-    elif state.awaits_decision and state.owned_at is not None:
+    elif state.awaits_owner and state.owned_at is not None:
         yield f"remind/{since}", Timer(state.owned_at + OWNER_DECIDES_WITHIN, state.case_id, RemindOwner, ("since_sequence", since))
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

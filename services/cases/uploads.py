@@ -1,6 +1,7 @@
 """What an upload and its assessment make of a case: it is waited for, people are called, a physician is to read it, the clinic is told."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from contracts.assessments import Assessed
@@ -27,7 +28,7 @@ from contracts.vocabulary import Lane, Priority
 from services.cases.decision import Decision, paged_for
 from services.cases.escalation import page_owner, page_step
 from services.cases.routing import route
-from services.cases.state import IN_HAND, Phase, Upload
+from services.cases.state import AFTERWARDS, IN_HAND, Upload
 from services.cases.strategy import propose
 from services.cases.timers import ASSESSED_WITHIN, READ_WITHIN_AT_LEAST
 from services.cases.words import clinic_text, headline_of
@@ -40,7 +41,7 @@ def receive(decision: Decision, uploaded: EcgUploaded) -> None:
             upload_id=uploaded.upload_id,
             clinic_id=uploaded.clinic_id,
             received_at=uploaded.at,
-            due_at=max(uploaded.at + ASSESSED_WITHIN, decision.at + READ_WITHIN_AT_LEAST),
+            due_at=max(min(uploaded.at, decision.at) + ASSESSED_WITHIN, decision.at + READ_WITHIN_AT_LEAST),
             age_y=uploaded.age_y,
             sex=uploaded.sex,
             first_contact_at=uploaded.first_medical_contact_at,
@@ -65,6 +66,8 @@ def assess(decision: Decision, assessed: Assessed) -> None:
             first_contact_at=assessed.first_medical_contact_at,
         )
     )
+    if before is not None and before.priority is Priority.RED and assessed.priority is not Priority.RED:
+        return  # people and the clinic were told of a red: nothing less is said of it
     match assessed.priority:
         case Priority.RED:
             if before is None or before.priority is not Priority.RED:  # else people were told of it as a red
@@ -76,7 +79,7 @@ def assess(decision: Decision, assessed: Assessed) -> None:
             _answer(decision, assessed, headline)
             _settle(decision, assessed)
             if assessed.priority is Priority.YELLOW and (before is None or before.priority is not Priority.YELLOW):
-                _list_for_reading(decision, assessed, headline)
+                _list_for_reading(decision, assessed.upload_id)
         case _:
             assert_never(assessed.priority)
 
@@ -95,47 +98,56 @@ def page_for_reading(decision: Decision, command: PageForReading) -> None:
     if upload is None or upload.read_by is None:
         decision.refuse(command, "it was read in time")
         return
+    state = decision.state
+    was_there = state.confirmed_at is not None and upload.received_at <= state.confirmed_at  # a physician had it before them, and treated
     decision.add(ReadingOverdue(**decision.of_case, upload_id=upload.upload_id))
-    if not decision.state.is_open:  # else people have this patient before them
+    if not state.is_open and not (was_there and upload in state.of_course):
         call(decision, upload.upload_id, Priority.YELLOW)
 
 
 def finish_reading(decision: Decision, command: FinishReading) -> None:
-    state, upload = decision.state, decision.state.upload(command.upload_id)
-    is_paged_for = state.is_open and state.priority is Priority.YELLOW and state.upload_id == command.upload_id
-    if upload is None or (upload.read_by is None and not is_paged_for):
+    upload = decision.state.upload(command.upload_id)
+    if upload is None or not upload.is_unread:
         decision.refuse(command, "this upload is not on the reading list")
         return
     decision.add(ReadingDone(**decision.of_case, upload_id=upload.upload_id, by=command.by))
-    if is_paged_for:
+    state = decision.state
+    if state.can_settle and state.priority is Priority.YELLOW and not state.overdue:
         decision.add(CaseSettled(**decision.of_case, upload_id=upload.upload_id, priority=Priority.YELLOW))
+
+
+def list_again(decision: Decision, uploads: Sequence[Upload], read_by: datetime) -> None:
+    """Have read what was not read in its time while people had another recording of the patient before them."""
+    for upload in uploads:
+        _list(decision, upload, read_by)
 
 
 def call(decision: Decision, upload_id: UploadId, priority: Priority) -> None:
     """Page people for an upload of which they were not told.
 
     Also where they are paged already: somebody may be about to acknowledge what came before it. What was red stays so: nothing may settle it.
-    Who has confirmed the case is paged beside it: what they have decided stands, and the patient's course goes on."""
+    Who has confirmed the case keeps it, and is paged: what they have decided stands, and the patient's course goes on."""
     state = decision.state
-    if state.phase in IN_HAND and not state.awaits_decision:
-        page_owner(decision, PageReason.REPEAT_ECG)
-        return
-    if state.is_open or state.phase in {Phase.STOOD_DOWN, Phase.TREATED}:
+    kept_by = state.owner if state.phase in IN_HAND and not state.awaits_decision else None
+    if state.is_open or state.phase in AFTERWARDS:
         priority = Priority.RED if Priority.RED in {priority, state.priority} and state.is_open else priority
         _, headline = paged_for(state, upload_id)
-        decision.add(CaseRaised(**decision.of_case, upload_id=upload_id, priority=priority, headline=headline))
+        decision.add(CaseRaised(**decision.of_case, upload_id=upload_id, priority=priority, headline=headline, kept_by=kept_by))
     else:
         _open(decision, upload_id, priority)
     if priority is Priority.RED and not decision.state.is_proposed:
         propose_strategy(decision)
-    page_step(decision, 0)
+    if kept_by is None:
+        page_step(decision, decision.state.step or 0, again_at=decision.state.again_at)
+    else:
+        page_owner(decision, PageReason.REPEAT_ECG)
 
 
 def propose_strategy(decision: Decision) -> None:
     """Say what the clock allows, for the case that it is an infarction."""
     upload, _ = decision.paged_for()
     centre_id, _ = decision.centre()
-    of_this = [each for each in decision.state.uploads if each.upload_id == upload.upload_id or each.first_contact_at is not None]
+    of_this = [each for each in decision.state.of_course if each.upload_id == upload.upload_id or each.first_contact_at is not None]
     first_contact_at = min(each.first_contact_at or each.received_at for each in of_this)
     proposal = propose(decision.directory, upload.clinic_id, centre_id, first_contact_at, decision.at)
     decision.add(
@@ -191,32 +203,28 @@ def _answer(decision: Decision, assessed: Assessed, headline: str) -> None:
 def _settle(decision: Decision, assessed: Assessed) -> None:
     """An evaluable recording answers a case that was open only because others could not be read.
 
-    Not a check-up, nor one from before any of them, nor while another is still awaited, nor what a physician has confirmed."""
+    Not a check-up, nor one from before any of them, nor while another is still awaited, nor what a physician has ever confirmed."""
     state = decision.state
-    can_settle = state.phase is Phase.OPENED or state.awaits_decision
-    if not can_settle or state.priority is not Priority.NOT_EVALUABLE or assessed.lane is not Lane.EMERGENCY:
+    if not state.can_settle or state.priority is not Priority.NOT_EVALUABLE or assessed.lane is not Lane.EMERGENCY:
         return
     unknown = [upload for upload in state.uploads if upload.is_for_people]
     if not any(upload.due_at or upload.received_at > assessed.received_at for upload in unknown):
         decision.add(CaseSettled(**decision.of_case, upload_id=assessed.upload_id, priority=assessed.priority))
+        list_again(decision, state.overdue, decision.at + READ_WITHIN_AT_LEAST)
 
 
-def _list_for_reading(decision: Decision, assessed: Assessed, headline: str) -> None:
-    """Put it on the reading list, with a deadline; not where people have this patient before them."""
-    if decision.state.is_open:
+def _list_for_reading(decision: Decision, upload_id: UploadId) -> None:
+    """Put it on the reading list, with a deadline; not where who has confirmed the case has this patient before them."""
+    state, upload = decision.state, decision.state.upload(upload_id)
+    if upload is None or (state.phase in IN_HAND and not state.awaits_decision):
         return
-    routed = route(decision.directory, assessed.clinic_id, Capability.PCI, decision.at)
-    is_emergency = assessed.lane is Lane.EMERGENCY
-    within_min = routed.centre.read_emergency_within_min if is_emergency else routed.centre.read_routine_within_min
-    decision.add(
-        ReadingListed(
-            **decision.of_case,
-            upload_id=assessed.upload_id,
-            clinic_id=assessed.clinic_id,
-            centre_id=routed.centre_id,
-            headline=headline,
-            received_at=assessed.received_at,
-            read_by=decision.at + timedelta(minutes=within_min),
-            directory_version=decision.directory.version,
-        )
-    )
+    centre = route(decision.directory, upload.clinic_id, Capability.PCI, decision.at).centre
+    within_min = centre.read_emergency_within_min if upload.lane is Lane.EMERGENCY else centre.read_routine_within_min
+    _list(decision, upload, decision.at + timedelta(minutes=within_min))
+
+
+def _list(decision: Decision, upload: Upload, read_by: datetime) -> None:
+    routed = route(decision.directory, upload.clinic_id, Capability.PCI, decision.at)
+    of_upload = {"upload_id": upload.upload_id, "clinic_id": upload.clinic_id, "received_at": upload.received_at, "headline": upload.headline}
+    of_centre = {"centre_id": routed.centre_id, "directory_version": decision.directory.version}
+    decision.add(ReadingListed(**decision.of_case, **of_upload, **of_centre, read_by=read_by))

@@ -4,6 +4,7 @@ from typing import assert_never
 
 from contracts.assessments import Assessed
 from contracts.vocabulary import Priority
+from services.cases.decision import HEADLINE_LONGEST
 
 
 def headline_of(assessed: Assessed) -> str:
@@ -12,7 +13,7 @@ def headline_of(assessed: Assessed) -> str:
     if urgent:
         return urgent[0].title
     if assessed.priority is Priority.NOT_EVALUABLE:
-        return assessed.quality.problems[0].text if assessed.quality.problems else "the recording cannot be judged"
+        return assessed.quality.problems[0].text[:HEADLINE_LONGEST] if assessed.quality.problems else "the recording cannot be judged"
     return "nothing urgent found by the rules"
 
 

@@ -58,6 +58,8 @@ def _open_spans(events: Sequence[Written], end: datetime | None) -> list[Span]:
     spans, since, is_urgent = list[Span](), None, False
     for each in events:
         match each.event:
+            case CaseRaised(kept_by=str()):
+                pass  # whoever has it in hand keeps it
             case (CaseOpened() | CaseRaised()) as called:
                 is_urgent = called.priority in URGENT
                 since = since or called.at if is_urgent else None

@@ -49,7 +49,12 @@ class View:
     is_open: bool = False
     priority: Priority | None = None  # of what it is open for
     owner: str | None = None
-    is_decided: bool = False  # by the owner: it is what it looks like
+    is_confirmed: bool = False  # by the owner: it is what it looks like
+    has_news: bool = False  # that the owner has not acknowledged
+
+    @property
+    def is_decided(self) -> bool:
+        return self.is_confirmed and not self.has_news
 
     @property
     def waits_for_nobody(self) -> bool:
@@ -66,16 +71,21 @@ class View:
             case AssessmentMissed():
                 self.waiting.pop(event.upload_id, None)
                 self.for_people[event.upload_id] = None
+            case CaseRaised() if event.kept_by is not None:
+                self.priority, self.has_news = event.priority, True
             case CaseOpened() | CaseRaised():
-                self.is_open, self.owner, self.is_decided, self.priority = True, None, False, event.priority
-            case Acknowledged() | TakenOver() | HandOverAccepted():
+                self.is_confirmed = self.is_confirmed and self.is_open
+                self.is_open, self.owner, self.has_news, self.priority = True, None, False, event.priority
+            case TakenOver() | HandOverAccepted():
                 self.owner = event.by
+            case Acknowledged():
+                self.owner, self.has_news = event.by, False
             case OwnerReleased():
-                self.owner = None
+                self.owner, self.has_news = None, False
             case Confirmed():
-                self.is_open, self.is_decided = True, True
+                self.is_open, self.is_confirmed, self.has_news = True, True, False
             case ActivationCancelled():
-                self.is_decided = False
+                self.is_confirmed = False
             case CaseSettled() | CaseClosed() | StoodDown() | Treated():
                 self.is_open = False
             case _:

@@ -131,6 +131,11 @@ def acknowledged_case_silences_a_later_red() -> AbstractContextManager[None]:
     return replaced(uploads, "call", silent)
 
 
+def new_red_of_a_confirmed_case_waits_for_nobody() -> AbstractContextManager[None]:
+    with_news = evolving._with_news
+    return replaced(evolving, "_with_news", lambda state, event: with_news(state, event).model_copy(update={"has_news": False}))
+
+
 def acknowledgement_of_what_nobody_saw() -> AbstractContextManager[None]:
     return replaced(care, "has_seen_all", lambda *_: True)
 
@@ -176,6 +181,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     evolve_loses_the_raise,
     notice_id_by_chance,
     acknowledged_case_silences_a_later_red,
+    new_red_of_a_confirmed_case_waits_for_nobody,
     acknowledgement_of_what_nobody_saw,
     no_timer_once_somebody_has_it_in_hand,
     unknown_told_as_sent,

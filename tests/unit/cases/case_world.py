@@ -134,6 +134,7 @@ class World:
         self.case = Case(case_id=CASE, patient_key=KEY)
         self.log: list[CaseEvents] = []
         self.heard: dict[EventId, Told] = {}
+        self.fired: set[str] = set()
         self.provider, self.directory = provider, directory
 
     def hear(self, told: Told, name: str = "") -> list[CaseEvents]:
@@ -154,6 +155,7 @@ class World:
         end, events = self.now + span, list[CaseEvents]()
         while due := sorted((timer.due_at, name) for name, timer in timers(self.case).items() if timer.due_at <= end):
             self.now, name = max(self.now, due[0][0]), due[0][1]
+            self.fired.add(name)
             events += self.hear(timers(self.case)[name].command, name)
         self.now = end
         return events

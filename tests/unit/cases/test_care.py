@@ -6,23 +6,19 @@ import pytest
 
 from contracts.cases import CommandRefused, Said
 from contracts.commands import (
-    AcceptHandOver,
     AcceptReferral,
     ActivateLab,
     CancelActivation,
     ChooseStrategy,
     CloseCase,
     Confirm,
-    DeclineHandOver,
     FinishReading,
     LinkCase,
-    OfferHandOver,
     RecordArrival,
     RecordDeparture,
     RecordTreatment,
     Say,
     StandDown,
-    TakeOver,
 )
 from contracts.ids import CaseId
 from contracts.vocabulary import Arrival, Diagnosis, Lane, Outcome, Priority, Strategy, Treatment
@@ -178,43 +174,12 @@ def test_messages_go_both_ways_and_neither_side_is_anybody():
     assert "no upload" in refusal(world, Say(case_id=CASE, at=T0, clinic_id="other", text="given"))
 
 
-def test_a_hand_over_pages_the_other_person_and_is_the_owners_until_it_is_accepted():
-    world = in_hand()
-    assert rung(world.hear(asked(OfferHandOver, to_person="bob"))) == [("bob", "phone")]
-    assert world.case.owner == "ann"
-    assert refusal(world, asked(AcceptHandOver, "cy")) == "it is offered to bob"
-    world.hear(asked(AcceptHandOver, "bob"))
-    assert (world.case.phase, world.case.owner) == (Phase.ACKNOWLEDGED, "bob")
-    assert rung(world.wait(5 * MINUTE)) == [("bob", "phone")], "whose time counts now"
-
-
-def test_a_hand_over_that_nobody_accepts_is_the_owners_again_whose_time_counts_anew():
-    world = in_hand(asked(OfferHandOver, to_person="bob"))
-    assert "HandOverExpired" in kinds(world.wait(3 * MINUTE))
-    assert rung(world.wait(5 * MINUTE)) == [("ann", "phone")]
-
-
-def test_a_declined_hand_over_is_said_to_the_owner():
-    world = in_hand(asked(OfferHandOver, to_person="bob"))
-    events = world.hear(asked(DeclineHandOver, "bob", reason="in the lab"))
-    assert kinds(events) == ["HandOverDeclined", "NoteRequested"]
-    assert events[1].person_id == "ann"
-
-
-def test_another_centre_takes_the_case_with_its_number_and_its_way():
-    world = in_hand()
-    assert rung(world.hear(asked(OfferHandOver, to_centre="city"))) == [("dan", "phone")]
-    assert "offered to city" in refusal(world, asked(AcceptHandOver, "bob"))
-    events = world.hear(asked(AcceptHandOver, "dan"))
-    assert kinds(events) == ["HandOverAccepted", "NoteRequested", "StrategyProposed"]
-    assert (world.case.centre_id, world.case.owner) == ("city", "dan")
-
-
-def test_a_case_is_taken_over_with_a_reason_and_the_former_owner_is_told():
-    world = in_hand()
-    events = world.hear(asked(TakeOver, "bob", reason="ann is in the lab"))
-    assert [getattr(event, "person_id", None) for event in events] == [None, "ann"]
-    assert world.case.owner == "bob"
+def test_a_bolus_that_is_entered_after_the_departure_keeps_its_own_time():
+    world = in_hand(IT_IS)
+    world.now += 20 * MINUTE
+    world.hear(asked(RecordDeparture, at=world.now))
+    (given,) = world.hear(asked(RecordTreatment, at=world.now, treatment=Treatment.LYSIS_BOLUS, happened_at=T0 + 5 * MINUTE))
+    assert given.happened_at == T0 + 5 * MINUTE
 
 
 def test_two_cases_of_one_patient_are_linked_and_both_page_on():

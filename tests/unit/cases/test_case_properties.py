@@ -1,23 +1,69 @@
 """Promises that hold for every order of messages, repeats and crashes."""
 
 from datetime import timedelta
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.assessments import Assessed
 from contracts.cases import PageReason
-from contracts.vocabulary import Lane, Priority
+from contracts.commands import (
+    AcceptHandOver,
+    ActivateLab,
+    CancelActivation,
+    CloseCase,
+    Confirm,
+    DeclineHandOver,
+    FinishReading,
+    OfferHandOver,
+    RecordDeparture,
+    RecordTreatment,
+    StandDown,
+    TakeOver,
+)
+from contracts.vocabulary import Diagnosis, Lane, Outcome, Priority, Treatment
 from services.cases.state import Case, Phase
 from services.cases.timers import timers
-from tests.unit.cases.case_world import FIRST, MINUTE, SECOND, World, acknowledge, assessed, open_unread, page_again, pages, rebuilt, uploaded
+from tests.unit.cases.case_world import (
+    ALL,
+    FIRST,
+    MINUTE,
+    SECOND,
+    World,
+    acknowledge,
+    asked,
+    assessed,
+    open_unread,
+    page_again,
+    pages,
+    rebuilt,
+    uploaded,
+)
 
+PEOPLE, UPLOADS = st.sampled_from(["ann", "bob", "dan"]), st.sampled_from([FIRST, SECOND])
+COMMANDS = st.one_of(
+    st.builds(partial(asked, Confirm), PEOPLE, diagnosis=st.sampled_from(Diagnosis), seen_sequence=st.just(ALL)),
+    st.builds(partial(asked, StandDown), PEOPLE, reason=st.just("an artefact"), seen_sequence=st.sampled_from([2, ALL])),
+    st.builds(partial(asked, OfferHandOver), PEOPLE, to_person=st.just("bob")),
+    st.builds(partial(asked, OfferHandOver), PEOPLE, to_centre=st.just("city")),
+    st.builds(partial(asked, TakeOver), PEOPLE, reason=st.just("mine")),
+    st.builds(partial(asked, RecordTreatment), PEOPLE, treatment=st.sampled_from(Treatment)),
+    st.builds(partial(asked, CloseCase), PEOPLE, outcome=st.sampled_from(Outcome)),
+    st.builds(partial(asked, FinishReading), PEOPLE, upload_id=UPLOADS),
+    st.builds(partial(asked, CancelActivation), PEOPLE, reason=st.just("ST came down")),
+    st.builds(partial(asked, DeclineHandOver), PEOPLE, reason=st.just("in the lab")),
+    *(st.builds(partial(asked, command), PEOPLE) for command in (AcceptHandOver, ActivateLab, RecordDeparture)),
+)
 MESSAGES = st.one_of(
+    COMMANDS,
     st.builds(uploaded, st.sampled_from([FIRST, SECOND])),
     st.builds(assessed, st.sampled_from(Priority), st.sampled_from([FIRST, SECOND]), st.sampled_from(Lane)),
     st.builds(acknowledge, st.sampled_from(["ann", "bob"])),
     st.builds(page_again, st.integers(1, 4)),
     st.builds(open_unread, st.sampled_from([FIRST, SECOND])),
     st.integers(0, 200).map(lambda seconds: timedelta(seconds=seconds)),
+    st.just(timedelta(hours=1)),
 )
 SCRIPTS = st.lists(MESSAGES, max_size=12)
 
@@ -74,4 +120,35 @@ def test_a_page_never_goes_to_nobody_and_never_twice_under_one_id(script):
     assert len({page.notice_id for page in asked}) == len(asked)
     of_policy = [page for page in asked if page.reason is PageReason.STEP]
     rounds = {page.round for page in of_policy}
-    assert all({page.person_id for page in of_policy if page.round == round_} == {"ann", "bob"} for round_ in rounds)
+    assert all({page.person_id for page in of_policy if page.round == round_} in ({"ann", "bob"}, {"dan"}) for round_ in rounds)
+
+
+@given(SCRIPTS)
+def test_a_red_is_paged_at_once_and_as_a_red_whatever_was_decided_before(script):
+    world = World()
+    for number, step in enumerate(script):
+        known = {upload.upload_id for upload in world.case.uploads if upload.priority is Priority.RED}
+        events = world.wait(step) if isinstance(step, timedelta) else world.hear(step, str(number))
+        if isinstance(step, Assessed) and step.priority is Priority.RED and step.upload_id not in known:
+            assert {page.priority for page in pages(events)} == {Priority.RED}
+
+
+@given(SCRIPTS)
+def test_what_waits_for_its_owner_wakes_them_or_goes_on_without(script):
+    world = played(script)
+    if world.case.awaits_owner:
+        before = len(world.log)
+        world.wait(5 * MINUTE)
+        assert not world.case.awaits_owner or pages(world.log[before:]) or world.case.hand_over is not None
+
+
+@given(SCRIPTS)
+def test_a_yellow_that_nobody_has_read_falls_due_or_people_have_the_patient_before_them(script):
+    case = played(script).case
+    assert all(upload.read_by is not None or case.is_open for upload in case.uploads if upload.is_unread)
+
+
+@given(SCRIPTS)
+def test_no_timer_is_set_under_a_name_that_was_heard_before(script):
+    world = played(script)
+    assert not timers(world.case).keys() & world.fired

@@ -245,6 +245,19 @@ def test_neither_a_check_up_nor_an_older_recording_settles_what_could_not_be_rea
         assert pages(world.wait(MINUTE))
 
 
+def test_a_gateway_whose_clock_runs_ahead_delays_nobody():
+    world = World()
+    world.hear(uploaded(at=T0 + 60 * MINUTE))
+    assert kinds(world.wait(MINUTE))[:2] == ["AssessmentMissed", "CaseOpened"]
+
+
+def test_a_reason_that_is_longer_than_a_headline_is_cut_and_pages_people():
+    told = assessed(Priority.NOT_EVALUABLE)
+    problem = told.quality.problems[0].model_copy(update={"text": "x" * 400})
+    events = World().hear(told.model_copy(update={"quality": told.quality.model_copy(update={"problems": (problem,)})}))
+    assert {event.headline for event in events if isinstance(event, PageRequested)} == {"x" * 300}
+
+
 def test_an_upload_that_is_heard_of_late_still_gets_time_to_be_read():
     world = World()
     world.now = T0 + 5 * MINUTE  # sent again after an outage: received long ago, and heard of only now

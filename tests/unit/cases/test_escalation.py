@@ -108,6 +108,13 @@ def with_gap() -> Directory:
     return Directory.model_validate(DIRECTORY.model_dump(mode="json") | {"rosters": rosters, "policies": policies | {"city": policies["red"]}})
 
 
+def test_a_failure_that_the_provider_says_after_it_took_the_page_is_followed_at_once():
+    world = World()
+    page = next(page for page in pages(world.hear(assessed(Priority.RED))) if page.person_id == "ann")
+    assert rung(world.hear(failed(page), "by a callback")) == [("ann", "chat")]
+    assert rung(world.hear(failed(page), "by a callback, twice")) == []
+
+
 def test_a_gap_in_a_roster_pages_the_standing_number_and_is_said():
     world = opened(directory=with_gap())
     assert rung(world.log) == [(STANDING_NUMBER, STANDING_ALARM)]
