@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.directory import STANDING_NUMBER, Directory, Roster
@@ -142,7 +142,6 @@ def rotas(draw: st.DrawFn, overrides_at_least: int = 0) -> Directory:
     return rota(*layers, timezone=draw(ZONES), overrides=overrides, hand_over_min=draw(st.sampled_from([0, 15, 120])))
 
 
-@settings(deadline=None)  # the first of them reads the time zones
 @given(rotas(), INSTANTS)
 def test_by_a_rota_without_gaps_somebody_is_on_call_at_every_instant(held: Directory, at: datetime):
     people = people_on_call(held, "rota", at)
@@ -162,7 +161,6 @@ def test_an_override_wins(held: Directory, percent: int):
         assert people == overriding
 
 
-@settings(deadline=None)
 @given(rotas(), INSTANTS, st.timedeltas(timedelta(0), 3 * DAY))
 def test_nobody_comes_or_goes_between_two_changes(held: Directory, after: datetime, span: timedelta):
     plain = held.model_copy(update={"rosters": {"rota": held.rosters["rota"].model_copy(update={"hand_over_min": 0})}})
