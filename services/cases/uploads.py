@@ -30,7 +30,7 @@ from services.cases.escalation import page_owner, page_step
 from services.cases.routing import route
 from services.cases.state import AFTERWARDS, IN_HAND, Upload
 from services.cases.strategy import propose
-from services.cases.timers import ASSESSED_WITHIN, READ_WITHIN_AT_LEAST
+from services.cases.timers import ASSESSED_WITHIN, READ_WITHIN_AT_LEAST, STOOD_DOWN_CLOSES_AFTER
 from services.cases.words import clinic_text, headline_of
 
 
@@ -129,7 +129,8 @@ def call(decision: Decision, upload_id: UploadId, priority: Priority) -> None:
     Who has confirmed the case keeps it, and is paged: what they have decided stands, and the patient's course goes on."""
     state = decision.state
     kept_by = state.owner if state.phase in IN_HAND and not state.awaits_decision else None
-    if state.is_open or state.phase in AFTERWARDS:
+    is_over_since = state.over_at if state.phase in AFTERWARDS else None
+    if state.is_open or (is_over_since is not None and decision.at - is_over_since <= STOOD_DOWN_CLOSES_AFTER):  # later it finds its way anew
         priority = Priority.RED if Priority.RED in {priority, state.priority} and state.is_open else priority
         _, headline = paged_for(state, upload_id)
         decision.add(CaseRaised(**decision.of_case, upload_id=upload_id, priority=priority, headline=headline, kept_by=kept_by))

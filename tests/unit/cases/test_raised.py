@@ -145,6 +145,15 @@ def test_a_red_after_a_course_that_is_over_gets_its_own_clock_and_headline():
     assert {page.received_at for page in pages(events)} == {world.now}
 
 
+def test_a_red_long_after_a_treatment_goes_to_the_centre_that_takes_patients_by_then():
+    world = confirmed()
+    world.hear(asked(RecordTreatment, at=world.now, treatment=Treatment.PCI_WIRE))
+    world.now += timedelta(days=60)
+    world.directory = DIRECTORY.model_copy(update={"centres": {"city": DIRECTORY.centres["city"]}})
+    assert "CaseOpened" in kinds(raised(world, Priority.RED))
+    assert world.case.centre_id == "city"
+
+
 def test_a_cancelled_activation_is_looked_at_again_by_a_person_whatever_the_repeat_shows():
     world = World()
     world.hear(assessed(Priority.NOT_EVALUABLE))
