@@ -27,7 +27,7 @@ def build(links: Links) -> Service:
     ]
     log, folding = KafkaLog(links.settings.kafka, topics.CASES, f"cases-log-{links.settings.instance}"), RedisFolding(links.redis)
     snapshots = BlobSnapshots(links.blobs)
-    keeper = Keeper(folding, log, snapshots, Lease(links.redis, "cases"), store.refused, desk.in_hand.ended, _now)
+    keeper = Keeper(folding, log, snapshots, Lease(links.redis, "cases"), store.refused, store.unreadable, desk.in_hand.ended, _now)
     return Service(readers=readers, background=(desk.watch, keeper.keep), on_stop=(log.close,))
 
 

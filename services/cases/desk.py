@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -36,6 +37,8 @@ from services.runtime.messages import ATTEMPTS, Message, TriedTooOften
 OVERTAKEN_AT_MOST = 20
 LOOK_EVERY_S = 0.25
 RECENT_AT_MOST = 500
+AT_ONCE = 16
+OF_READINGS = "read/"  # how the timers of the reading list are called
 SLICE = 128  # buckets a look: all of them in half a second, for what others set
 
 log = get_logger()
@@ -46,13 +49,16 @@ class AlwaysOvertaken(GreenchannelError):
 
 
 class Store(Protocol):
-    """Where cases lie: state, inbox, outbox and timers of a case change together or not at all. Each raises Away."""
+    """Where cases lie: state, inbox, outbox and timers of a case change together or not at all.
+
+    Each raises Away; load and case_in raise StateUnreadable."""
 
     async def load(self, message_id: UUID, route: Route, *, beginnings: Sequence[str] = ()) -> Loaded: ...
-    async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry, at: datetime) -> bool: ...
+    async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry) -> bool: ...
     async def sent(self, patient_key: PatientKey, decision: Entry) -> None: ...
     async def claim(self, buckets: Iterable[int]) -> list[Claimed]: ...
-    async def case_in(self, bucket: int, case_id: CaseId) -> tuple[Case | None, tuple[Entry, ...]]: ...
+    async def case_in(self, bucket: int, case_id: CaseId) -> Case | None: ...
+    async def outbox_in(self, bucket: int, case_id: CaseId) -> tuple[Entry, ...]: ...
     async def drop(self, bucket: int, case_id: CaseId, timer: str) -> None: ...
 
 
@@ -156,7 +162,7 @@ class Desk:
         events = decide(case, Heard(message.envelope.id, at, told), self._directory())
         after, records = _sealed(case, events, message, at)
         decision = entry(after.case_id, records)
-        if not await self._store.step(message.envelope.id, case, after, decision, at):
+        if not await self._store.step(message.envelope.id, case, after, decision):
             return False
         self._look_when_due(case, after)
         await self._relay(message.envelope.partitionkey, [decision])
@@ -181,35 +187,51 @@ class Desk:
         looked_at: Iterable[int] = range(COUNT)
         turn = itertools.cycle(range(0, COUNT, SLICE))
         while True:
-            for claimed in await self._store.claim(looked_at):
-                for case, timer in claimed.due:
-                    await self._beside_others(case, self._fire(claimed.bucket, case, timer))
-                for case in claimed.left_behind:
-                    await self._beside_others(case, self._take_over(claimed.bucket, case))
+            await self._serve(await self._store.claim(looked_at))
             await asyncio.sleep(LOOK_EVERY_S)
             now, start = self._now().timestamp(), next(turn)
             looked_at = set(range(start, min(start + SLICE, COUNT)))
             while self._soon and self._soon[0][0] <= now:
                 looked_at.add(heapq.heappop(self._soon)[1])
 
-    async def _beside_others(self, case: CaseId, work: Awaitable[None]) -> None:
-        """Do what one case needs; one that cannot be helped is said so, and the others go on."""
+    async def _serve(self, claimed: Sequence[Claimed]) -> None:
+        """Do what was claimed, some of it at once. After an outage readings are overdue in their thousands: no page stands behind them."""
+        due = sorted(((each.bucket, *timer) for each in claimed for timer in each.due), key=lambda timer: timer[-1].startswith(OF_READINGS))
+        work: list[tuple[CaseId, Callable[[], Awaitable[None]]]] = [
+            *((case, partial(self._take_over, each.bucket, case)) for each in claimed for case in each.left_behind),
+            *((case, partial(self._fire, bucket, case, timer)) for bucket, case, timer in due),
+        ]
+        left = iter(work)
+
+        async def one_after_another() -> None:
+            for case, do in left:
+                await self._beside_others(case, do)
+
         try:
-            await work
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(AT_ONCE, len(work))):
+                    group.create_task(one_after_another())
+        except ExceptionGroup as aways:  # what is not done comes again after its lease
+            raise aways.exceptions[0] from aways
+
+    async def _beside_others(self, case: CaseId, do: Callable[[], Awaitable[None]]) -> None:
+        """Do what one case needs; one that cannot be helped is said so, and the others go on. Raises Away."""
+        try:
+            await do()
         except Away:
             raise
         except Exception:
             log.critical("a case's timer or outbox cannot be served: look at it by hand", case_id=str(case), exc_info=True)
 
     async def _take_over(self, bucket: int, case: CaseId) -> None:
-        state, outbox = await self._store.case_in(bucket, case)
-        if state is not None:
+        outbox = await self._store.outbox_in(bucket, case)
+        if outbox:
             log.info("outbox taken over", case_id=str(case))
             with self.in_hand.one():
-                await self._relay(state.patient_key, outbox)
+                await self._relay(outbox[0].records[0].key, outbox)
 
     async def _fire(self, bucket: int, case: CaseId, timer: str) -> None:
-        state, _ = await self._store.case_in(bucket, case)
+        state = await self._store.case_in(bucket, case)
         needed = timers(state).get(timer) if state else None
         if state is None or needed is None:
             await self._store.drop(bucket, case, timer)

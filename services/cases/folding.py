@@ -66,6 +66,17 @@ class Part:
 Guards = Mapping[int, str]  # by bucket: what it must say of itself for a write: who folds it, or the server on which it is folded
 
 
+class SnapshotUnreadable(GreenchannelError):
+    """A snapshot is whole, and not as this version writes one. args: the blob."""
+
+    def __init__(self, dataref: str) -> None:
+        super().__init__(dataref)
+        self.dataref = dataref
+
+    def __str__(self) -> str:
+        return f"snapshot blob {self.dataref} was written by another version: what it held is folded from the log"
+
+
 class Folding(Protocol):
     """The store, as who folds needs it. Each raises Away; writes raise FoldBroken where a bucket does not say what its guard asks."""
 
@@ -81,7 +92,7 @@ class Folding(Protocol):
     async def finish(self, servers: Mapping[int, str], guard: str, reflects: Mapping[int, int]) -> None: ...
     async def advance(self, reflects: Mapping[int, int]) -> None: ...
     def parts(self) -> AsyncIterator[Part]:
-        """Return all that is there, each case whole. Raises FoldBroken where a bucket is not folded."""
+        """Return all that is there, each case whole. Raises FoldBroken where a bucket is not folded, StateUnreadable."""
         ...
 
     async def unfold(self, bucket: int, reflects: Mapping[int, int] | None = None) -> None: ...
@@ -102,7 +113,7 @@ class Folder:
     def __init__(self, store: Folding, guards: Guards, now: Callable[[], datetime]) -> None:
         self._store, self._guards, self._now = store, guards, now
         self._held = OrderedDict[str, Held]()
-        self.torn: dict[str, tuple[int, str]] = {}  # partition and patient key of cases that are to be mended
+        self.torn: dict[str, tuple[int | None, str]] = {}  # partition, None where it is not known, and patient key of cases that are to be mended
 
     async def take(self, found: Iterable[Decision]) -> int:
         """Bring decisions into the store, in their order; return how many of them it had not."""
@@ -166,20 +177,23 @@ class Folder:
         """Fold torn cases from the beginning of the log, and have the store hold what comes of it; those that cannot be yet stay torn.
 
         What such a case has in its outbox and the log does not hold was decided on a state that never was. Its message was not committed, since
-        that comes after the log: it is decided anew. While others work (not is_alone), it may be on its way to the log: it is waited for."""
+        that comes after the log: it is decided anew. While others work (not is_alone), it may be on its way to the log: it is waited for. The store
+        is looked at before the log: on what is decided in between, the write comes too late."""
         if not self.torn:
             return
+        asked = [(case_id, key) for case_id, (_, key) in self.torn.items()]
+        found = await self._store.look(asked)
         ends, rebuilt = await log.ends(), dict[str, Held]()
-        for case_id, (_, key) in self.torn.items():
+        for case_id, key in asked:
             rebuilt[case_id] = held(case_id, key)
             rebuilt[case_id].is_whole = True
-        async for chunk in log.read({}, {partition: ends[partition] for partition, _ in self.torn.values()}):
+        partitions = {partition for partition, _ in self.torn.values()}
+        async for chunk in log.read({}, {partition: end for partition, end in ends.items() if partition in partitions or None in partitions}):
             for decision in decisions(chunk):
                 if decision.case_id in rebuilt:
                     fold(rebuilt[decision.case_id], decision)
-        asked = [(case_id, key) for case_id, (_, key) in self.torn.items()]
         mended = list[Held]()
-        for (case_id, _), there in zip(asked, await self._store.look(asked), strict=True):
+        for (case_id, _), there in zip(asked, found, strict=True):
             whole = rebuilt[case_id]
             if is_alone or not there.outbox.keys() - whole.inbox:
                 whole.stored, whole.is_anew, whole.heard, whole.proven = there.stored, True, sorted(whole.inbox), list(there.outbox.values())

@@ -5,7 +5,7 @@ One process at a time does it, whoever has the turn. It works on its ports alone
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
@@ -15,7 +15,8 @@ from structlog import get_logger
 
 from contracts import topics
 from services.cases.fold import Decision, decisions
-from services.cases.folding import FoldBroken, Folder, Folding, Log, Part, Surveyed
+from services.cases.folding import FoldBroken, Folder, Folding, Log, Part, SnapshotUnreadable, Surveyed
+from services.cases.unreadable import StateUnreadable
 from services.runtime.buckets import bucket_of
 from services.runtime.errors import Away, BlobDamaged, BlobMissing
 
@@ -36,7 +37,7 @@ class Turn(Protocol):
 
 
 class Snapshot(Protocol):
-    """What the store held at one time. Raises Away, BlobDamaged, BlobMissing."""
+    """What the store held at one time. Raises Away, BlobDamaged, BlobMissing, SnapshotUnreadable."""
 
     @property
     def reflects(self) -> Mapping[int, int]: ...
@@ -49,7 +50,7 @@ class Snapshots(Protocol):
         ...
 
     async def take(self, parts: AsyncIterator[Part], reflects: Mapping[int, int], at: datetime) -> int:
-        """Keep another; return how many cases it holds. Raises Away."""
+        """Keep another; return how many cases it holds. Raises Away, and what its parts raise."""
         ...
 
 
@@ -65,13 +66,15 @@ class Keeper:
         snapshots: Snapshots,
         turn: Turn,
         refused: asyncio.Event,
+        unreadable: MutableMapping[str, str],
         none_in_hand: Callable[[], Awaitable[None]],
         now: Callable[[], datetime],
     ) -> None:
-        """refused is set when somebody met a bucket that is not folded. none_in_hand returns when what this process stepped so far is in the log,
-        or will not be: it must not come there behind what is decided after the fold."""
+        """refused is set when somebody met a bucket that is not folded, or a case that cannot be read, which is then in unreadable, with its
+        patient's key. none_in_hand returns when what this process stepped so far is in the log, or will not be: it must not come there behind what
+        is decided after the fold."""
         self._store, self._log, self._snapshots, self._turn = store, log, snapshots, turn
-        self._refused, self._none_in_hand, self._now = refused, none_in_hand, now
+        self._refused, self._unreadable, self._none_in_hand, self._now = refused, unreadable, none_in_hand, now
         self._held_at = 0.0
         self._compared: dict[int, int] = {}  # partition -> offset; nothing: not known yet
         self._said: dict[int, int] = {}  # what every bucket says of itself, as far as this process knows
@@ -89,6 +92,7 @@ class Keeper:
                     await self.look()
                 else:
                     self._forget()
+                await self.mend_unreadable()
             except (FoldBroken, TurnLost) as broken:
                 logger.warning("folding was broken off, and begins again", cause=type(broken).__name__)
                 self._forget()
@@ -169,6 +173,8 @@ class Keeper:
                     return snapshot.reflects
                 except (BlobDamaged, BlobMissing) as damaged:
                     logger.critical("a snapshot is passed over", cause=str(damaged))
+                except SnapshotUnreadable as other:
+                    logger.warning("a snapshot is passed over", cause=str(other))
         except Away as away:
             if away.what != "blobs":
                 raise
@@ -190,10 +196,15 @@ class Keeper:
         if self._compared != self._said and not self._tail.torn and time.monotonic() - self._said_at > SAY_EVERY_S:
             await self.say()
         if time.monotonic() - self._kept_at > SNAPSHOT_EVERY_S and not self._tail.torn:
-            await self.take_snapshot()
+            try:
+                await self.take_snapshot()
+            except StateUnreadable as unreadable:
+                logger.warning("no snapshot is taken", cause=str(unreadable))
+                if unreadable.patient_key is not None:
+                    self._unreadable[str(unreadable.case_id)] = unreadable.patient_key
 
     async def take_snapshot(self) -> None:
-        """Keep what the store holds, for a fold that need not begin at the log's beginning. Raises FoldBroken, Away."""
+        """Keep what the store holds, for a fold that need not begin at the log's beginning. Raises FoldBroken, StateUnreadable, Away."""
         begun_at = self._kept_at = time.monotonic()
         reflects = dict(self._compared)
         cases = await self._snapshots.take(self._held_meanwhile(self._store.parts()), reflects, self._now())
@@ -216,6 +227,20 @@ class Keeper:
             taken = await tail.take(unknown)
             if taken:
                 logger.warning("decisions were in the log and not in the store: they are now", decisions=taken)
+
+    async def mend_unreadable(self) -> None:
+        """Fold from the log's beginning the cases that this process could not read, whosever turn it is. Raises FoldBroken, Away.
+
+        Each once: one that still cannot be read is met again, in a message or a timer."""
+        if not self._unreadable:
+            return
+        asked = dict(self._unreadable)
+        servers = {each.bucket: each.server for each in await self._store.survey() if each.is_folded}
+        folder = Folder(self._store, servers, self._now)
+        folder.torn |= {case_id: (None, key) for case_id, key in asked.items() if bucket_of(key) in servers}
+        await folder.mend(self._log, is_alone=False)
+        for case_id in asked:
+            self._unreadable.pop(case_id, None)
 
     async def say(self) -> None:
         """Say in every bucket up to where it reflects the log. Raises FoldBroken, Away."""

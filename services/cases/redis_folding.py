@@ -1,6 +1,6 @@
 """Cases in Redis, as who folds the log needs them: which buckets do not reflect it, and the writes that bring them there."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from services.cases.outbox import Entry
 from services.cases.redis_store import UPLOAD_KNOWN_FOR, change_of, in_ms
 from services.cases.state import Case
 from services.cases.timers import timers
+from services.cases.unreadable import StateUnreadable, read_state
 from services.runtime.buckets import bucket_of, prefix, prefix_of
 from services.runtime.fence import UNFOLDED, Fence
 from services.runtime.redis_link import reaching_redis
@@ -47,19 +48,10 @@ class RedisFolding:
             return [bool(answer) for answer in await run_all(self._redis, calls)]
 
     async def look(self, asked: Sequence[tuple[str, str]]) -> list[Held]:
-        """Return cases as they lie, by id and patient key."""
+        """Return cases as they lie, by id and patient key; one whose state cannot be read is torn."""
         with reaching_redis():
             answers = await run_all(self._redis, [Call(scripts.LOOK, prefix(key), (case_id,)) for case_id, key in asked])
-        return [
-            held(
-                case_id,
-                key,
-                Case.model_validate_json(state) if state else None,
-                [each.decode() for each in inbox],
-                [Entry(CaseId(UUID(case_id)), raw) for raw in outbox],
-            )
-            for (case_id, key), (state, inbox, outbox) in zip(asked, answers, strict=True)
-        ]
+        return [_held(case_id, key, *answer) for (case_id, key), answer in zip(asked, answers, strict=True)]
 
     async def write(self, changed: Sequence[Held], guards: Guards, now: datetime) -> list[bool]:
         """Write cases as the log makes them; False for one that was stepped since it was looked at. Raises FoldBroken."""
@@ -74,7 +66,7 @@ class RedisFolding:
             if bucket in guards and not is_out_of_mind(state, now):
                 nothing = Case(case_id=state.case_id, patient_key=state.patient_key)
                 outbox = [entry.raw.decode() for entry in each.outbox]
-                change = change_of(nothing, state, state.last_at or now, each.inbox, (), outbox=outbox)
+                change = change_of(nothing, state, each.inbox, (), outbox=outbox)
                 calls.append(Call(scripts.WRITE, prefix_of(bucket), (guards[bucket], change, state.model_dump_json())))
         of_buckets = dict[int, list[str | int]]()
         for upload in part.uploads:
@@ -84,7 +76,7 @@ class RedisFolding:
         await self._written(calls)
 
     async def parts(self) -> AsyncIterator[Part]:
-        """Return all that is there, each case whole. Raises FoldBroken where a bucket is not folded."""
+        """Return all that is there, each case whole. Raises FoldBroken where a bucket is not folded, StateUnreadable."""
         asked, uploads = dict[int, list[str]](), dict[int, list[str]]()
         with reaching_redis():
             async for key in self._redis.scan_iter(match="gc:{b*}:[cu]*:*", count=SCANNED_AT_ONCE):
@@ -110,8 +102,9 @@ class RedisFolding:
         for case_ids, answer in zip(cases.values(), answers, strict=False):
             for case_id, (state, inbox, outbox) in zip(case_ids, answer, strict=True):
                 if state is not None:
-                    entries = tuple(Entry(CaseId(UUID(case_id)), raw) for raw in outbox)
-                    kept.append(Kept(Case.model_validate_json(state), tuple(sorted(each.decode() for each in inbox)), entries))
+                    of_case = CaseId(UUID(case_id))
+                    entries = tuple(Entry(of_case, raw) for raw in outbox)
+                    kept.append(Kept(read_state(of_case, state), tuple(sorted(each.decode() for each in inbox)), entries))
         for (bucket, upload_ids), answer in zip(uploads.items(), answers[len(cases) :], strict=True):
             for upload_id, (case_id, until_ms) in zip(upload_ids, answer, strict=True):
                 if case_id is not None:
@@ -176,14 +169,24 @@ def _named(reflects: Mapping[int, int]) -> dict[str, int]:
     return {str(of): offset for of, offset in reflects.items()}
 
 
+def _held(case_id: str, key: str, state: bytes | None, sequence: bytes | None, inbox: Iterable[bytes], outbox: Iterable[bytes]) -> Held:
+    of_case = CaseId(UUID(case_id))
+    try:
+        case, is_torn = read_state(of_case, state) if state else None, False
+    except StateUnreadable:
+        case, is_torn = Case(case_id=of_case, patient_key=key, sequence=int(sequence or 0)), True
+    found = held(case_id, key, case, [each.decode() for each in inbox], [Entry(of_case, raw) for raw in outbox])
+    found.is_torn = is_torn
+    return found
+
+
 def _write_of(of: Held, guard: str, now: datetime) -> Call:
     state = of.state
     recorded_at = datetime.fromisoformat(of.recorded.decode()) if of.recorded else now
-    at = state.last_at or now
     before = Case(case_id=state.case_id, patient_key=state.patient_key) if of.is_anew else of.stored
     of_its_earlier_self = {"dropped": [f"{state.case_id} {name}" for name in timers(of.stored)]} if of.is_anew else {}
     uploads = _uploads(before, state, recorded_at, now)
-    change = change_of(before, state, at, of.heard, uploads, expected=of.stored.sequence, anew=of.is_anew, outbox=(), **of_its_earlier_self)
+    change = change_of(before, state, of.heard, uploads, expected=of.stored.sequence, anew=of.is_anew, outbox=(), **of_its_earlier_self)
     written = "" if not of.stored.sequence and is_out_of_mind(state, now) else state.model_dump_json()
     return Call(scripts.WRITE, prefix(state.patient_key), (guard, change, written, *(entry.raw for entry in of.proven)))
 

@@ -126,10 +126,8 @@ return {found, redis.call('ZRANGEBYSCORE', p .. ':unsent', '-inf', now - ARGV[2]
 """,
 )
 
-CASE_IN = fenced(
-    WHAT,
-    "return {redis.call('HGET', KEYS[1] .. ':case:' .. ARGV[1], 'state'), redis.call('LRANGE', KEYS[1] .. ':outbox:' .. ARGV[1], 0, -1)}",
-)
+CASE_IN = fenced(WHAT, "return redis.call('HGET', KEYS[1] .. ':case:' .. ARGV[1], 'state')")
+OUTBOX_IN = fenced(WHAT, "return redis.call('LRANGE', KEYS[1] .. ':outbox:' .. ARGV[1], 0, -1)")
 
 DROP = fenced(
     WHAT,
@@ -145,6 +143,7 @@ LOOK = Script("""
 local p, case = KEYS[1], ARGV[1]
 return {
   redis.call('HGET', p .. ':case:' .. case, 'state'),
+  redis.call('HGET', p .. ':case:' .. case, 'sequence'),
   redis.call('SMEMBERS', p .. ':handled:' .. case),
   redis.call('LRANGE', p .. ':outbox:' .. case, 0, -1),
 }

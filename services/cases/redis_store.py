@@ -17,6 +17,7 @@ from services.cases.fold import OUT_OF_MIND_AFTER
 from services.cases.outbox import Claimed, Entry, Loaded, Route
 from services.cases.state import Case
 from services.cases.timers import timers
+from services.cases.unreadable import StateUnreadable, read_state
 from services.runtime.buckets import COUNT, prefix, prefix_of
 from services.runtime.fence import asking_folded
 from services.runtime.scripts import Call, run, run_all
@@ -31,33 +32,37 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class RedisStore:
-    """Raises Away, also for a bucket that does not reflect the log yet; `refused` is set then, for whoever folds."""
+    """Raises Away, also for a bucket that does not reflect the log yet; `refused` is set then, for whoever folds.
+
+    A case whose state cannot be read is noted in `unreadable`, with its patient's key, and `refused` is set: it is folded from the log."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self.refused = asyncio.Event()
+        self.unreadable: dict[str, str] = {}
 
     async def load(self, message_id: UUID, route: Route, *, beginnings: Sequence[str] = ()) -> Loaded:
         """Return the case that a message belongs to, whether it has heard it, and what of it has not reached Kafka.
 
         Beginnings that are named are counted, each once. An upload whose case is long finished and out of mind counts as heard: it was
-        answered then."""
+        answered then. Raises StateUnreadable."""
         upload_id, case_id, fresh = (str(each or "") for each in (route.upload_id, route.case_id, route.fresh))
         arguments: list[str | int] = [str(message_id), upload_id, case_id, route.patient_key, fresh, " ".join(beginnings), BEGINNINGS_KNOWN_MS]
         with asking_folded(self.refused):
             found, state, handled, outbox, begun = await run(self._redis, scripts.LOAD, prefix(route.patient_key), *arguments)
         found_id = CaseId(UUID(found.decode()))
-        case = Case.model_validate_json(state) if state else Case(case_id=found_id, patient_key=route.patient_key)
+        case = self._read(found_id, state) if state else Case(case_id=found_id, patient_key=route.patient_key)
         return Loaded(case, bool(handled), tuple(Entry(found_id, raw) for raw in outbox), int(begun))
 
-    async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry, at: datetime) -> bool:
+    async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry) -> bool:
         """Make the change whole; False where another was faster: load and decide again.
 
-        A timer falls due when it says, and no later than as long from now as it is from `at`: a clock that runs ahead delays nothing."""
+        A timer falls due when it says, and no later than as long from now as it is from the case's own time, which goes by whoever's clock is
+        furthest ahead of those that it was decided by: a clock that runs ahead delays nothing, for others either."""
         known = {upload.upload_id for upload in before.uploads}
         known_ms = int(UPLOAD_KNOWN_FOR.total_seconds() * 1000)
         uploads = [(str(upload.upload_id), known_ms) for upload in after.uploads if upload.upload_id not in known]
-        change = change_of(before, after, at, [str(message_id)], uploads)
+        change = change_of(before, after, [str(message_id)], uploads)
         with asking_folded(self.refused):
             outcome = await run(self._redis, scripts.STEP, prefix(after.patient_key), change, after.model_dump_json(), decision.raw)
         return bool(outcome == b"done")
@@ -90,22 +95,36 @@ class RedisStore:
                 claimed.append(Claimed(bucket, tuple(_timer(member) for member in due), tuple(CaseId(UUID(case.decode())) for case in left)))
         return claimed
 
-    async def case_in(self, bucket: int, case_id: CaseId) -> tuple[Case | None, tuple[Entry, ...]]:
-        """Return a case of a bucket with its outbox; None where it is forgotten."""
+    async def case_in(self, bucket: int, case_id: CaseId) -> Case | None:
+        """Return a case of a bucket; None where it is forgotten. Raises StateUnreadable."""
         with asking_folded(self.refused):
-            state, outbox = await run(self._redis, scripts.CASE_IN, prefix_of(bucket), str(case_id))
-        return (Case.model_validate_json(state) if state else None), tuple(Entry(case_id, raw) for raw in outbox)
+            state = await run(self._redis, scripts.CASE_IN, prefix_of(bucket), str(case_id))
+        return self._read(case_id, state) if state else None
+
+    async def outbox_in(self, bucket: int, case_id: CaseId) -> tuple[Entry, ...]:
+        """Return the outbox of a case of a bucket, be its state as it may."""
+        with asking_folded(self.refused):
+            return tuple(Entry(case_id, raw) for raw in await run(self._redis, scripts.OUTBOX_IN, prefix_of(bucket), str(case_id)))
 
     async def drop(self, bucket: int, case_id: CaseId, timer: str) -> None:
         """Forget a timer that its case does not have any more."""
         with asking_folded(self.refused):
             await run(self._redis, scripts.DROP, prefix_of(bucket), f"{case_id} {timer}")
 
+    def _read(self, case_id: CaseId, state: bytes) -> Case:
+        try:
+            return read_state(case_id, state)
+        except StateUnreadable as unreadable:
+            if unreadable.patient_key is not None:
+                self.unreadable[str(case_id)] = unreadable.patient_key
+                self.refused.set()
+            raise
 
-def change_of(before: Case, after: Case, at: datetime, messages: Sequence[str], uploads: Sequence[tuple[str, int]], **more: Any) -> str:
+
+def change_of(before: Case, after: Case, messages: Sequence[str], uploads: Sequence[tuple[str, int]], **more: Any) -> str:
     """Return what a script is told of a change, as JSON: see scripts.STEP and scripts.WRITE. uploads: ids, and how long each is known, in ms."""
     old, new = timers(before), timers(after)
-    at_ms, last_ms = in_ms(at), in_ms(after.last_at) if after.last_at else 0
+    last_ms = in_ms(after.last_at) if after.last_at else 0
     change: dict[str, Any] = {
         "case": str(after.case_id),
         "patient": after.patient_key,
@@ -114,7 +133,7 @@ def change_of(before: Case, after: Case, at: datetime, messages: Sequence[str], 
         "sequence": after.sequence,
         "uploads": uploads,
         "dropped": [f"{after.case_id} {name}" for name in old.keys() - new.keys()],
-        "set": [(f"{after.case_id} {name}", in_ms(new[name].due_at), in_ms(new[name].due_at) - at_ms) for name in new.keys() - old.keys()],
+        "set": [(f"{after.case_id} {name}", in_ms(new[name].due_at), in_ms(new[name].due_at) - last_ms) for name in new.keys() - old.keys()],
         "live": after.is_live,
         "forget_at_ms": last_ms + int(OUT_OF_MIND_AFTER.total_seconds() * 1000),
     }

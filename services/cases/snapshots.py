@@ -15,7 +15,7 @@ from pydantic import AwareDatetime
 from structlog import get_logger
 
 from contracts.vocabulary import Blob, Frozen
-from services.cases.folding import Kept, KnownUpload, Part
+from services.cases.folding import Kept, KnownUpload, Part, SnapshotUnreadable
 from services.cases.outbox import Entry
 from services.cases.state import Case
 from services.runtime.blobs import Blobs, claim
@@ -42,7 +42,7 @@ class SnapshotList(Frozen):
 
 @dataclass(frozen=True)
 class BlobSnapshot:
-    """Raises Away, BlobMissing, BlobDamaged."""
+    """Raises Away, BlobMissing, BlobDamaged, SnapshotUnreadable."""
 
     blobs: Blobs
     listed: Listed
@@ -54,7 +54,11 @@ class BlobSnapshot:
     async def parts(self) -> AsyncIterator[Part]:
         for blob in self.listed.blobs:
             content = await self.blobs.get(blob)
-            yield await asyncio.to_thread(_unpacked, content)
+            try:
+                part = await asyncio.to_thread(_unpacked, content)
+            except (ValueError, OSError) as error:  # what JSON, a model and gzip say of what they do not know; the bytes are those that were written
+                raise SnapshotUnreadable(blob.dataref) from error
+            yield part
 
 
 class BlobSnapshots:
@@ -102,12 +106,17 @@ def _packed(part: Part) -> bytes:
 
 
 def _unpacked(content: bytes) -> Part:
+    """Raises ValueError, OSError."""
     cases, uploads = list[Kept](), list[KnownUpload]()
     for line in gzip.decompress(content).decode().split("\n"):
         match json.loads(line or "[]"):
-            case [state, inbox, outbox]:
+            case [str(state), [*inbox], [*outbox]]:
                 case = Case.model_validate_json(state)
                 cases.append(Kept(case, tuple(inbox), tuple(Entry(case.case_id, raw.encode()) for raw in outbox)))
-            case [bucket, upload_id, case_id, until_ms]:
+            case [int(bucket), str(upload_id), str(case_id), int(until_ms)]:
                 uploads.append(KnownUpload(bucket, upload_id, case_id, until_ms))
+            case []:
+                continue
+            case _:
+                raise ValueError("a line that is neither a case nor an upload")
     return Part(tuple(cases), tuple(uploads))

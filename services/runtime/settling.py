@@ -68,6 +68,7 @@ class _Course:
     is_new: bool
     message: Message | None = None
     begun: int = 0
+    cause: str = "it ended its process each time"  # what the last attempt failed of
     handled: bool = False
     owes_pardon: bool = False
     turn: asyncio.Lock | None = None
@@ -136,7 +137,6 @@ class Settler:
         if course.owes_pardon and not course.handled:
             await self._inbox.pardon(message_id, key)
             course.owes_pardon = False
-        cause = "it ended its process each time"
         while not course.handled:
             try:
                 failed = await self._try(message, course)
@@ -144,15 +144,15 @@ class Settler:
                 metrics.REPEATED.labels(self.name).inc()
                 return
             except TriedTooOften as given_up:
-                await self._give_up(record, cause, attempts=given_up.attempts)
+                await self._give_up(record, course.cause, attempts=given_up.attempts)
                 await self._inbox.pardon(message_id, key)  # sent again by a person, or by a timer, it is attempted anew
                 return
             if failed is None:
                 course.handled = True
                 break
             course.owes_pardon = False
-            cause = in_words(failed)
-            log.warning("attempt failed", attempt=course.begun, cause=cause, exc_info=failed)
+            course.cause = in_words(failed)
+            log.warning("attempt failed", attempt=course.begun, cause=course.cause, exc_info=failed)
             if course.begun < ATTEMPTS:
                 await asyncio.sleep(BETWEEN_ATTEMPTS_S[course.begun - 1])
             course.beginnings = (*course.beginnings, uuid4().hex)
@@ -185,9 +185,10 @@ class Settler:
         begun = await self._inbox.begin(message.envelope.id, message.envelope.partitionkey, course.beginnings[-1])
         if begun == HANDLED:
             raise HandledBefore
-        if begun > ATTEMPTS:
-            raise TriedTooOften(begun - 1)
-        course.begun, course.owes_pardon = begun, True
+        course.begun = max(begun, len(course.beginnings))  # where the handler is to count, it may fail before it has
+        if course.begun > ATTEMPTS:
+            raise TriedTooOften(course.begun - 1)
+        course.owes_pardon = True
 
     async def _pardon_in_passing(self, course: _Course) -> None:
         """Take back the count of a message that is put down because the service stops; where that fails, one of its attempts is lost."""

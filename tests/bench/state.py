@@ -79,22 +79,22 @@ async def _timed(work: Awaitable[object]) -> float:
     return time.perf_counter() - begun_at
 
 
-async def _step(store: RedisStore, change: Change, decision: Entry, at: datetime) -> None:
+async def _step(store: RedisStore, change: Change, decision: Entry) -> None:
     message, before, after, _ = change
-    if not await store.step(message, before, after, decision, at):
+    if not await store.step(message, before, after, decision):
         raise Lost("a step was not made")
 
 
-async def _load_and_step(store: RedisStore, change: Change, decision: Entry, at: datetime) -> None:
+async def _load_and_step(store: RedisStore, change: Change, decision: Entry) -> None:
     message, _, after, _ = change
     route = Route(after.patient_key, upload_id=after.uploads[0].upload_id, fresh=after.case_id)
     await store.load(message, route)
-    await _step(store, change, decision, at)
+    await _step(store, change, decision)
 
 
 async def _turn_about(redis: Redis, prepared: Sequence[Sequence[Change]]) -> dict[str, list[float]]:
     """Step cases in turn with bare SETs of as many bytes: all share what the machine does meanwhile. Times in s."""
-    store, at = RedisStore(redis), datetime.now(UTC)
+    store = RedisStore(redis)
     taken: dict[str, list[float]] = {"set": [], "step": [], "load": []}
     for place, of_case in enumerate(prepared):
         for change in of_case:
@@ -102,9 +102,9 @@ async def _turn_about(redis: Redis, prepared: Sequence[Sequence[Change]]) -> dic
             bare = b"v" * (len(decision.raw) + len(change[2].model_dump_json()))
             taken["set"].append(await _timed(redis.set(f"bench:{place}", bare)))
             if place % 2:
-                taken["load"].append(await _timed(_load_and_step(store, change, decision, at)))
+                taken["load"].append(await _timed(_load_and_step(store, change, decision)))
             else:
-                taken["step"].append(await _timed(_step(store, change, decision, at)))
+                taken["step"].append(await _timed(_step(store, change, decision)))
             await store.sent(change[2].patient_key, decision)
     return taken
 
@@ -126,14 +126,14 @@ async def _beside_set(redis: Redis, steps: int) -> tuple[list[Figure], float]:
 
 async def _on_one_core(redis: Redis, steps: int) -> list[Figure]:
     """Load, step and clear many cases at once, as one process does; what deciding and Kafka cost is not in it."""
-    store, prepared, at = RedisStore(redis), _prepared(steps // 5), datetime.now(UTC)
+    store, prepared = RedisStore(redis), _prepared(steps // 5)
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def whole(of_case: Sequence[Change]) -> None:
         async with turns:
             for change in of_case:
                 decision = entry(change[2].case_id, change[3])
-                await _load_and_step(store, change, decision, at)
+                await _load_and_step(store, change, decision)
                 await store.sent(change[2].patient_key, decision)
 
     begun_at, used_s = time.perf_counter(), time.process_time()
@@ -153,6 +153,7 @@ async def _rebuilt(redis: Redis, kafka: str, folder: Path, many: int) -> list[Fi
         BlobSnapshots(open_blobs((folder / "blobs").as_uri())),
         Lease(redis, "cases"),
         asyncio.Event(),
+        {},
         _nothing,
         lambda: datetime.now(UTC),
     )
@@ -205,7 +206,7 @@ async def _late_timers(redis: Redis) -> list[Figure]:
         before = Case(case_id=case_id(upload), patient_key=key)
         received = UploadReceived(at=at, case_id=before.case_id, patient_key=key, upload_id=upload, clinic_id="clinic", received_at=at, due_at=due_at)
         after, message = evolve(before, received), EventId(uuid4())
-        if not await store.step(message, before, after, Entry(before.case_id, b"{}"), at):
+        if not await store.step(message, before, after, Entry(before.case_id, b"{}")):
             raise Lost("a timer was not set")
         await store.sent(key, Entry(before.case_id, b"{}"))
     watching = asyncio.create_task(Desk(store, heard, _no_directory, _now).watch())

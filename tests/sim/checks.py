@@ -3,7 +3,6 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from aiokafka import TopicPartition
@@ -80,7 +79,7 @@ class Checks:
             state = evolve(state, event)
         return state
 
-    def _stepped(self, message_id: EventId, before: Case, after: Case, entry: Entry, at: datetime) -> None:
+    def _stepped(self, message_id: EventId, before: Case, after: Case, entry: Entry) -> None:
         case_id, key = after.case_id, str(message_id)
         if key in self.decided and case_id not in self.torn:
             self._world.violate("2: no message is acted on twice", f"{message_id} in {self.decided[key]}, again in {case_id}")

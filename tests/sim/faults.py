@@ -36,6 +36,7 @@ POINTS = (
     "cases.pardon",
     "cases.claim",
     "cases.case_in",
+    "cases.outbox_in",
     "cases.drop",
     "inbox.begin",
     "inbox.handled",
@@ -75,6 +76,7 @@ HOW_MUCH_OFTENER = {
     "inbox.pardon": 4,
     "hands.hand_over": 2,
     "cases.case_in": 8,
+    "cases.outbox_in": 8,
     "consumer.commit": 0.5,
 }
 HARDLY_EVER_PASSED = {"cases.drop"}  # a timer that its case dropped between claim and look

@@ -112,6 +112,7 @@ def _keeper(world: World, broker: SimulatedBroker, memory: Memory, process: Proc
         NoSnapshots(),
         SimulatedTurn(world, memory),
         store.refused,
+        {},
         hears.in_hand.ended,
         lambda: world.now(process),
     )

@@ -24,7 +24,7 @@ NOT_FOLDED = "not folded yet"
 T = TypeVar("T")
 Member = tuple[CaseId, str]
 Copy = tuple["dict[int, Bucket]", dict[tuple[str, str], dict[str, None]]]
-OnStep = Callable[[EventId, Case, Case, Entry, datetime], None]
+OnStep = Callable[[EventId, Case, Case, Entry], None]
 
 
 @dataclass
@@ -145,22 +145,22 @@ class Memory:
             return False
         return (after.is_live and after.patient_key in at.of_patient) or any(upload.upload_id in at.of_upload for upload in after.uploads)
 
-    def step(self, message_id: EventId, before: Case, after: Case, decision: Entry, at: datetime) -> bool:
+    def step(self, message_id: EventId, before: Case, after: Case, decision: Entry) -> bool:
         number = bucket_of(after.patient_key)
         bucket, case_id = self.folded(number), after.case_id
         if self.is_handled(bucket, case_id, message_id) or self.is_overtaken(bucket, before, after):
             return False
-        self.put(bucket, before, after, at, [str(message_id)])
+        self.put(bucket, before, after, [str(message_id)])
         bucket.begun.pop(message_id, None)
         bucket.outbox.setdefault(case_id, []).append(decision)
         bucket.unsent_ms.setdefault(case_id, self.now_ms())
         for hear in self.on_step:
-            hear(message_id, before, after, decision, at)
+            hear(message_id, before, after, decision)
         return True
 
-    def put(self, bucket: Bucket, before: Case, after: Case, at: datetime, messages: Sequence[str]) -> None:
+    def put(self, bucket: Bucket, before: Case, after: Case, messages: Sequence[str]) -> None:
         """Have a case as it is after a change, with its timers and what it is found by."""
-        case_id, now_ms, at_ms = after.case_id, self.now_ms(), _ms(at)
+        case_id, now_ms, last_ms = after.case_id, self.now_ms(), _ms(after.last_at) if after.last_at else 0
         bucket.cases[case_id] = after
         handled = bucket.handled.setdefault(case_id, {})
         handled |= dict.fromkeys(map(UUID, messages))
@@ -172,12 +172,12 @@ class Memory:
             bucket.lose_timer((case_id, name))
         for name in new.keys() - old.keys():
             due_ms = _ms(new[name].due_at)
-            bucket.due_ms[case_id, name] = min(due_ms, now_ms + due_ms - at_ms)
+            bucket.due_ms[case_id, name] = min(due_ms, now_ms + due_ms - last_ms)
         if after.is_live:
             bucket.of_patient[after.patient_key] = case_id
             bucket.forget_at_ms.pop(case_id, None)
         else:
-            bucket.forget_at_ms[case_id] = (_ms(after.last_at) if after.last_at else 0) + _span_ms(OUT_OF_MIND_AFTER.total_seconds())
+            bucket.forget_at_ms[case_id] = last_ms + _span_ms(OUT_OF_MIND_AFTER.total_seconds())
             if bucket.of_patient.get(after.patient_key) == case_id:
                 del bucket.of_patient[after.patient_key]
 
@@ -208,9 +208,11 @@ class Memory:
                 found.append(Claimed(number, tuple(due), tuple(left)))
         return found
 
-    def case_in(self, number: int, case_id: CaseId) -> tuple[Case | None, tuple[Entry, ...]]:
-        at = self.folded(number)
-        return at.cases.get(case_id), tuple(at.outbox.get(case_id, ()))
+    def case_in(self, number: int, case_id: CaseId) -> Case | None:
+        return self.folded(number).cases.get(case_id)
+
+    def outbox_in(self, number: int, case_id: CaseId) -> tuple[Entry, ...]:
+        return tuple(self.folded(number).outbox.get(case_id, ()))
 
     def drop(self, number: int, case_id: CaseId, timer: str) -> None:
         at = self.folded(number)
@@ -237,8 +239,8 @@ class SimulatedStore:
     async def load(self, message_id: UUID, route: Route, *, beginnings: Sequence[str] = ()) -> Loaded:
         return await self._call("load", lambda: self._memory.load(message_id, route, beginnings), message_id)
 
-    async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry, at: datetime) -> bool:
-        return await self._call("step", lambda: self._memory.step(message_id, before, after, decision, at), message_id)
+    async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry) -> bool:
+        return await self._call("step", lambda: self._memory.step(message_id, before, after, decision), message_id)
 
     async def sent(self, patient_key: PatientKey, decision: Entry) -> None:
         await self._call("sent", lambda: self._memory.sent(patient_key, decision), decision.case_id)
@@ -254,8 +256,11 @@ class SimulatedStore:
             self.refused.set()
         return found
 
-    async def case_in(self, bucket: int, case_id: CaseId) -> tuple[Case | None, tuple[Entry, ...]]:
+    async def case_in(self, bucket: int, case_id: CaseId) -> Case | None:
         return await self._call("case_in", lambda: self._memory.case_in(bucket, case_id), case_id)
+
+    async def outbox_in(self, bucket: int, case_id: CaseId) -> tuple[Entry, ...]:
+        return await self._call("outbox_in", lambda: self._memory.outbox_in(bucket, case_id), case_id)
 
     async def drop(self, bucket: int, case_id: CaseId, timer: str) -> None:
         await self._call("drop", lambda: self._memory.drop(bucket, case_id, timer), timer)

@@ -43,7 +43,8 @@ class FoldedWorld:
         self.keeper = self.another_keeper(self.log)
 
     def another_keeper(self, log: Log) -> Keeper:
-        return Keeper(self.folding, log, self.snapshots, Lease(self.redis, "cases"), self.store.refused, self.in_hand.ended, self.now)
+        turn, store = Lease(self.redis, "cases"), self.store
+        return Keeper(self.folding, log, self.snapshots, turn, store.refused, store.unreadable, self.in_hand.ended, self.now)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -62,7 +63,7 @@ class FoldedWorld:
         await self.keeper.look()
 
     async def relay(self, patient: Patient, case: CaseId | None = None) -> None:
-        _, outbox = await self.store.case_in(bucket_of(patient.key), case or patient.case)
+        outbox = await self.store.outbox_in(bucket_of(patient.key), case or patient.case)
         for decision in outbox:
             await self.producer.publish(topics.CASES, decision.records)
             await self.store.sent(patient.key, decision)

@@ -6,24 +6,28 @@
 Nothing here knows what a store is made of: it is asked through the desk's port alone, and time passes where the world says so."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID, uuid4
 
 import pytest
 
+from contracts import topics
 from contracts.cases import CaseEvents, CommandRefused, UploadAssessed, UploadReceived
-from contracts.envelope import seal
+from contracts.envelope import Record, open_envelope, seal
 from contracts.ids import CaseId, EventId, UploadId, case_id, event_id
+from contracts.topics import Topic
 from contracts.vocabulary import Lane, Priority
-from services.cases.desk import Store
+from services.cases.desk import Desk, Store
 from services.cases.evolve import evolve
 from services.cases.outbox import Claimed, Entry, Loaded, Route, entry
 from services.cases.state import Case
 from services.cases.timers import timers
 from services.runtime.buckets import COUNT, bucket_of
 from services.runtime.errors import Away
+from services.runtime.messages import Message
+from tests.unit.cases.case_world import CASE, DIRECTORY, FIRST, KEY, assessed, page_again
 
 MINUTE = timedelta(minutes=1)
 EVERY_BUCKET = range(COUNT)
@@ -125,7 +129,7 @@ class Patient:
             if loaded.handled:
                 return loaded.case
             after, decision = self.decided(loaded.case, message, make)
-            if await self.store.step(message, loaded.case, after, decision, self.world.now()):
+            if await self.store.step(message, loaded.case, after, decision):
                 return after
 
     async def found(self, message: EventId | None = None) -> Loaded:
@@ -147,7 +151,8 @@ async def what_was_stepped_is_what_is_loaded(world: World) -> None:
     [decision] = loaded.outbox
     assert decision.case_id == patient.case
     assert [record.key for record in decision.records] == [patient.key]
-    assert await patient.store.case_in(bucket_of(patient.key), patient.case) == (after, loaded.outbox)
+    assert await patient.store.case_in(bucket_of(patient.key), patient.case) == after
+    assert await patient.store.outbox_in(bucket_of(patient.key), patient.case) == loaded.outbox
 
 
 async def an_unknown_case_is_a_new_one_and_nothing_is_written_by_looking(world: World) -> None:
@@ -155,14 +160,14 @@ async def an_unknown_case_is_a_new_one_and_nothing_is_written_by_looking(world: 
     for route in (patient.by_upload(), patient.by_case):
         loaded = await patient.store.load(EventId(uuid4()), route)
         assert loaded == Loaded(Case(case_id=patient.case, patient_key=patient.key), handled=False, outbox=(), begun=0)
-    assert await patient.store.case_in(bucket_of(patient.key), patient.case) == (None, ())
+    assert await patient.store.case_in(bucket_of(patient.key), patient.case) is None
 
 
 async def a_message_that_was_heard_is_known_and_changes_nothing(world: World) -> None:
     patient, message = Patient(world), EventId(uuid4())
     after = await patient.hear(patient.received(), message)
     again, decision = patient.decided(after, message, patient.refused())
-    assert not await patient.store.step(message, after, again, decision, world.now())
+    assert not await patient.store.step(message, after, again, decision)
     loaded = await patient.found(message)
     assert (loaded.handled, loaded.case, len(loaded.outbox)) == (True, after, 1)
 
@@ -172,7 +177,7 @@ async def a_decision_on_an_overtaken_state_is_not_made(world: World) -> None:
     before = await patient.hear(patient.received())
     late, decision = patient.decided(before, slow, patient.refused())
     after = await patient.hear(patient.assessed_green())
-    assert not await patient.store.step(slow, before, late, decision, world.now())
+    assert not await patient.store.step(slow, before, late, decision)
     loaded = await patient.found(slow)
     assert (loaded.case, loaded.handled, len(loaded.outbox)) == (after, False, 2)
 
@@ -277,17 +282,32 @@ async def a_timer_that_is_dropped_by_hand_is_gone_claimed_or_not(world: World) -
         assert (await patient.claimed())[0] == ()
 
 
-async def a_clock_that_runs_ahead_delays_no_timer(world: World) -> None:
-    patient, ahead, message = Patient(world), timedelta(days=1), EventId(uuid4())
-    before, now = (await patient.found()).case, world.now() + ahead
-    late = UploadReceived(
-        at=now, case_id=patient.case, patient_key=patient.key, upload_id=patient.upload, clinic_id="clinic", received_at=now, due_at=now + MINUTE
-    )
-    after, decision = patient.decided(before, message, lambda _: [late])
-    assert await patient.store.step(message, before, after, decision, now)
-    assert (await patient.claimed())[0] == ()
-    await world.wait(MINUTE + timedelta(seconds=1))
-    assert len((await patient.claimed())[0]) == 1
+class Nowhere:
+    async def publish(self, topic: Topic | str, records: Sequence[Record]) -> None: ...
+
+
+async def a_clock_that_runs_ahead_delays_no_timer_of_who_decides_by_it_or_next(world: World) -> None:
+    ahead, right = (Desk(world.store, Nowhere(), lambda: DIRECTORY, lambda by=by: world.now() + by) for by in (60 * MINUTE, 0 * MINUTE))
+    for desk, told, waits_for in ((ahead, assessed(Priority.RED, at=world.now()), "again/1"), (right, page_again(1, world.now()), "again/2")):
+        sealed = seal(
+            told,
+            event_id=EventId(uuid4()),
+            source="test",
+            subject=CASE,
+            key=KEY,
+            time=world.now(),
+            recorded=world.now(),
+            correlation=FIRST,
+            causation=FIRST,
+        )
+        await desk.hear(Message(open_envelope(sealed.headers), told, topics.COMMANDS, partition=0, offset=0, beginnings=("first",)))
+        assert (CASE, waits_for) not in await _due(world)
+        await world.wait(MINUTE + timedelta(seconds=1))
+        assert (CASE, waits_for) in await _due(world)
+
+
+async def _due(world: World) -> list[tuple[CaseId, str]]:
+    return [timer for claimed in await world.store.claim([bucket_of(KEY)]) for timer in claimed.due]
 
 
 async def a_beginning_is_counted_once_by_its_name_until_the_message_is_handled(world: World) -> None:
@@ -314,7 +334,7 @@ async def an_upload_whose_case_is_long_over_counts_as_heard(world: World) -> Non
     await world.wait(timedelta(days=9))
     loaded = await patient.store.load(EventId(uuid4()), patient.by_upload())
     assert (loaded.handled, loaded.case.sequence) == (True, 0)
-    assert await patient.store.case_in(bucket_of(patient.key), patient.case) == (None, ())
+    assert await patient.store.case_in(bucket_of(patient.key), patient.case) is None
 
 
 async def a_live_case_is_never_forgotten(world: World) -> None:
@@ -344,8 +364,9 @@ async def _refuses(world: World, happens: Callable[[], Awaitable[None]]) -> None
     for asked in (
         patient.found(),
         patient.store.load(message, patient.by_upload(), beginnings=["a"]),
-        patient.store.step(message, before, after, decision, world.now()),
+        patient.store.step(message, before, after, decision),
         patient.store.case_in(bucket_of(patient.key), patient.case),
+        patient.store.outbox_in(bucket_of(patient.key), patient.case),
         patient.store.drop(bucket_of(patient.key), patient.case, name),
     ):
         with pytest.raises(Away):
@@ -369,7 +390,7 @@ SUITE: tuple[Promise, ...] = (
     a_claimed_timer_comes_again_after_its_lease_for_as_long_as_its_case_has_it,
     a_timer_that_a_step_drops_is_gone_claimed_or_not,
     a_timer_that_is_dropped_by_hand_is_gone_claimed_or_not,
-    a_clock_that_runs_ahead_delays_no_timer,
+    a_clock_that_runs_ahead_delays_no_timer_of_who_decides_by_it_or_next,
     a_beginning_is_counted_once_by_its_name_until_the_message_is_handled,
     a_pardoned_message_is_counted_anew,
     an_upload_whose_case_is_long_over_counts_as_heard,
