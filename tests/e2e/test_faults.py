@@ -146,7 +146,7 @@ def workers(centre: Centre) -> list[psutil.Process]:
 
 
 def check_held_up_nobody(centre: Centre, lost: list[dict[str, Any]], others: list[dict[str, Any]], *, code: str) -> None:
-    """Fail unless people are paged for all as they were assessed, in time: for what was lost as not evaluable, with this reason, the others as red."""
+    """Fail unless people are paged for all as they were assessed, in time: for what was lost as not evaluable, with this reason, others as red."""
     for told in lost:
         assessment = centre.assessed(told["upload_id"])
         assert [problem["code"] for problem in assessment["quality"]["problems"]] == [code]
