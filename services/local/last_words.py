@@ -14,5 +14,7 @@ def last_words(log: Path) -> str:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         text = ""
+    except OSError as error:  # the death is told all the same
+        return f"(not to be read: {error.strerror})"
     told = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(("at ", "... "))]
     return " | ".join(told[-LINES:])[-CHARACTERS:] or "it said nothing"

@@ -44,8 +44,9 @@ def spawn_service(run: Callable[[], None], *, log: Path, nice: int = 0, close: I
 
 def _fork(run: Callable[[], None], log: Path, nice: int, close: Iterable[int]) -> int:
     _keep_small(log)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError, ValueError, AttributeError):  # a terminal that is gone or full, or none: the child must start all the same
+        sys.stdout.flush()
+        sys.stderr.flush()
     parent = os.getpid()
     held = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a SIGTERM that comes before the handlers are set back would be lost
     try:

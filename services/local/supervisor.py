@@ -59,7 +59,7 @@ class Supervisor:
         self, logs: Path, say: Callable[[str], None], remember: Callable[[Mapping[str, int]], None], private_fds: Sequence[int] = ()
     ) -> None:
         """`say` takes a sentence for the terminal; `remember` the pids whenever they change; `private_fds` are closed in forked children."""
-        self._logs, self._say, self._remember = logs, say, remember
+        self._logs, self._terminal, self._remember = logs, say, remember
         self._children: dict[str, _Child] = {}
         self._asked = 0
         self._ears, self._mouth = socket.socketpair()
@@ -158,7 +158,7 @@ class Supervisor:
                 self._tell(child, status)
 
     def _tell(self, child: _Child, status: int) -> None:
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        how = f"was killed by {_name_of(-status)}" if status < 0 else f"ended with status {status}"
         if child.quick_deaths == 1:
             self._say(f"{child.name} {how} and is started again.")
         elif child.quick_deaths % 10 == TOLD_AT_DEATH:
@@ -166,6 +166,10 @@ class Supervisor:
                 f"{child.name} {how}, {child.quick_deaths} times in a row; it is tried again every {child.wait_s:.1f} s or so. "
                 f"Its last words in {child.log}: {last_words(child.log)}"
             )
+
+    def _say(self, sentence: str) -> None:
+        with suppress(OSError, ValueError):  # a terminal that is gone or full must not end what looks after the children
+            self._terminal(sentence)
 
     def _stop_stage(self, children: Sequence[_Child]) -> None:
         for child in children:
@@ -205,6 +209,13 @@ def _ended(child: _Child) -> int | None:
     _, status = os.waitpid(child.pid, 0)
     child.pid = None
     return os.waitstatus_to_exitcode(status)
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"
 
 
 def _signal(child: _Child, number: signal.Signals) -> None:

@@ -33,6 +33,7 @@ class Letter(Frozen):
 
     letter_id: UUID
     alarm_id: UUID
+    lies: str  # topic/partition/offset
     ids: tuple[tuple[str, UUID], ...] = ()
     case_id: CaseId | None = None
     clinic_id: ClinicId | None = None
@@ -47,7 +48,7 @@ def read_letter(topic: Topic, record: ConsumerRecord[Any, Any]) -> Message:
     letter_id = uuid5(NAMESPACE, f"dead letter {origin!r} {group!r}")
     message = _uuid(header(record.headers, "ce_id"))
     alarm_id = uuid5(NAMESPACE, f"dead message {message} {group!r}") if message and group else letter_id
-    letter = _letter(topic, letter_id, alarm_id, record.headers, record.value or b"")
+    letter = _letter(topic, here, letter_id, alarm_id, record.headers, record.value or b"")
     at = datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC)
     envelope = Envelope(
         id=EventId(letter_id),
@@ -63,7 +64,7 @@ def read_letter(topic: Topic, record: ConsumerRecord[Any, Any]) -> Message:
     return Message(envelope=envelope, event=letter, topic=topic, partition=record.partition, offset=record.offset)
 
 
-def _letter(topic: Topic, letter_id: UUID, alarm_id: UUID, headers: Headers, value: bytes) -> Letter:
+def _letter(topic: Topic, here: str, letter_id: UUID, alarm_id: UUID, headers: Headers, value: bytes) -> Letter:
     told = _object(value)
     of_upload = topic.name.startswith(("intake.", "assessments."))
     subject = _uuid(header(headers, "ce_subject"))
@@ -73,6 +74,7 @@ def _letter(topic: Topic, letter_id: UUID, alarm_id: UUID, headers: Headers, val
     return Letter(
         letter_id=letter_id,
         alarm_id=alarm_id,
+        lies=here,
         ids=tuple((what, each) for what, each in ids if each),
         case_id=CaseId(case) if case else None,
         clinic_id=_slug(told.get("clinic_id")),
@@ -108,7 +110,7 @@ def alarms(letter: Letter, directory: Directory, contacts: Contacts) -> Sequence
     clinic = directory.clinics.get(letter.clinic_id) if letter.clinic_id else None
     told = [letter.centre_id] if letter.centre_id else nearest_centres(directory, letter.clinic_id) if letter.clinic_id else ()
     centre_ids = [each for each in told if each in rings][:1] or list(rings)
-    text = dead_letter_text(clinic.name if clinic else None, letter.ids)
+    text = dead_letter_text(clinic.name if clinic else None, letter.ids, letter.lies)
     return [(_name(centre_id, directory), rings[centre_id], _alarm(letter, centre_id, text)) for centre_id in centre_ids]
 
 

@@ -59,11 +59,12 @@ def note_text(note: NoteRequested, link: str) -> str:
     return f"{_short(note.text, LONGEST - len(_link(link, note)) - 1)} {_link(link, note)}"
 
 
-def dead_letter_text(clinic: str | None, ids: Sequence[tuple[str, UUID]]) -> str:
-    """Return the text of the alarm that a message could not be handled: ids are ("upload", its id) and the like, as far as they are known."""
+def dead_letter_text(clinic: str | None, ids: Sequence[tuple[str, UUID]], lies: str) -> str:
+    """Return the text of the alarm that a message could not be handled: ids are ("upload", its id) and the like, as far as they are known; lies is
+    where it is kept: topic, partition, offset."""
     known = ", ".join(f"{what} {each}" for what, each in ids) or "no id could be read"
     whom = f"Call {_short(clinic, CLINIC_LONGEST)}" if clinic else "Call the clinics that sent an ECG just now"
-    return f"RED: a message about a patient could not be handled. {whom}; look at `greenchannel ops dlq`. {known}"
+    return f"RED: a message about a patient could not be handled: it lies in {lies}. {whom}, and look at it there. {known}"
 
 
 def _link(link: str, asked: PageRequested | NoteRequested) -> str:

@@ -1,8 +1,8 @@
 """`greenchannel case`: the cases of a person's centres, from a terminal, as the person whose token it is."""
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,36 +10,50 @@ import typer
 
 from contracts.vocabulary import Arrival, Diagnosis, Outcome, Strategy, Treatment
 from services.program import show_case
-from services.program.server import Refused, Server, Who, find_server
-from services.program.terminal import JsonOption, ServerDataOption, print_line, refusing
+from services.program.server import Listed, NotKnown, Refused, Server, Who, find_server
+from services.program.show import plain
+from services.program.terminal import NOT_KNOWN, JsonOption, ServerDataOption, complain, not_empty, print_line, refusing, talk
+from services.program.typed import typed
 
-LISTED_AT_MOST = 200
+LISTED_AT_MOST, ALL_AT_MOST = 50, 10_000
+SEARCHED_AT_MOST = 1000  # cases among which a short id is looked for
 SHORTEST_PREFIX = 6
 
-app = typer.Typer(help="The cases of your centre, from a terminal.", no_args_is_help=True)
+app = typer.Typer(
+    help="The cases of your centre, from a terminal.",
+    epilog="Exit status: 0 done; 1 refused, with the reason; 2 wrong usage; 3 asked, and not known yet whether it was done: look again.",
+    no_args_is_help=True,
+)
 
 CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="The case's id, or its first 6 characters or more, where one case has them.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a few words; it stays with the case.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a few words; it stays with the case.", callback=not_empty)]
 AtOption = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="When it happened: 14:05 of today by this machine, or 2026-03-01T14:05+08:00; else now.")
 ]
 
 
 @app.command("list", epilog="Example:  [bold]greenchannel case list --json | jq .case_id[/]")
-def list_cases(data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+def list_cases(
+    everything: Annotated[bool, typer.Option("--all", help=f"Not only the newest {LISTED_AT_MOST}.")] = False,
+    data: ServerDataOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """The cases of your centre, the newest first."""
-    with refusing():
-        found = Server(find_server(data, "person")).cases()
-    for each in found if as_json else ():
+    with refusing(as_json=as_json):
+        found = Server(find_server(data, "person")).cases(ALL_AT_MOST if everything else LISTED_AT_MOST)
+    for each in found.entries if as_json else ():
         print_line(each)
     if not as_json:
-        show_case.cases(found, datetime.now(UTC))
+        show_case.cases(found.entries, datetime.now(UTC))
+    if found.more:
+        how = "" if everything else f": {typed('case', 'list', '--all', data=data)}"
+        _note(f"These are the newest {len(found.entries)}; there are more{how}")
 
 
 @app.command("show", epilog="Example:  [bold]greenchannel case show 3f2a9c[/]")
 def show_one(case: CaseArgument, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
     """A case with its clocks, who has it, what was said, and its timeline; each line names its event."""
-    with refusing():
+    with refusing(as_json=as_json):
         server = Server(find_server(data, "person"))
         found = server.case(_case_id(server, case))
     print_line(found) if as_json else show_case.case(found)
@@ -71,12 +85,14 @@ def stand_down(case: CaseArgument, reason: ReasonOption, data: ServerDataOption 
 @app.command(epilog="Example:  [bold]greenchannel case say 3f2a9c 'Aspirin 300 mg now, no lysis'[/]")
 def say(
     case: CaseArgument,
-    text: Annotated[str, typer.Argument(help="At most 400 characters; name no patient.")],
+    text: Annotated[str, typer.Argument(help="At most 400 characters; name no patient.", callback=not_empty)],
     as_clinic: Annotated[bool, typer.Option("--as-clinic", help="With the clinic's token, to the centre; CASE is the whole id then.")] = False,
     data: ServerDataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say something to the clinic, or, as the clinic, to the centre."""
+    if as_clinic and not _is_whole(case):
+        raise typer.BadParameter(f"{case} is not a whole id: a clinic gives that, and finds it where its upload is told", param_hint="CASE")
     _ask(data, as_json, case, "say", who="clinic" if as_clinic else "person", text=text)
 
 
@@ -116,7 +132,7 @@ def decline(case: CaseArgument, reason: ReasonOption, data: ServerDataOption = N
 def strategy(
     case: CaseArgument,
     chosen: Annotated[Strategy, typer.Argument(metavar="STRATEGY", help="primary_pci, lysis or conservative.")],
-    reason: Annotated[str | None, typer.Option("--reason", help="Why, where it is not what the clock proposes.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, where it is not what the clock proposes.", callback=not_empty)] = None,
     data: ServerDataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -191,21 +207,24 @@ def link(
     as_json: JsonOption = False,
 ) -> None:
     """Two open cases are one patient; both go on paging until one is closed."""
-    with refusing():
+    with refusing(as_json=as_json):
         server = Server(find_server(data, "person"))
-        told = server.command(_case_id(server, case), "link", other_case_id=_case_id(server, other))
-    print_line(told) if as_json else show_case.outcome(told)
+        case_id = _case_id(server, case)
+        told = _asked(server, case_id, "link", other_case_id=_case_id(server, other))
+    _tell(told, case_id, data, as_json=as_json)
 
 
 @app.command(epilog="Example:  [bold]greenchannel case readings[/]")
 def readings(data: ServerDataOption = None, as_json: JsonOption = False) -> None:
     """What is to be read, the earliest deadline first."""
-    with refusing():
+    with refusing(as_json=as_json):
         found = Server(find_server(data, "person")).readings()
-    for each in found if as_json else ():
+    for each in found.entries if as_json else ():
         print_line(each)
     if not as_json:
-        show_case.readings(found, datetime.now(UTC))
+        show_case.readings(found.entries, datetime.now(UTC))
+    if found.more:
+        _note(f"These {len(found.entries)} are due first; there are more, which are listed once these are read.")
 
 
 @app.command(epilog="Example:  [bold]greenchannel case read 3f2a9c 91c0de[/]")
@@ -216,35 +235,61 @@ def read(
     as_json: JsonOption = False,
 ) -> None:
     """You have read what stood on the reading list."""
-    with refusing():
+    with refusing(as_json=as_json):
         server = Server(find_server(data, "person"))
-        listed = server.readings(LISTED_AT_MOST)
-        case_id = _the_one(case, [each["case_id"] for each in listed], "readings")
-        upload_id = _the_one(upload, [each["upload_id"] for each in listed], "readings")
-        told = server.command(case_id, "finish_reading", upload_id=upload_id)
-    print_line(told) if as_json else show_case.outcome(told)
+        listed = server.readings()
+        case_id = _the_one(case, listed, "case_id", "readings")
+        upload_id = _the_one(upload, listed, "upload_id", "readings")
+        told = _asked(server, case_id, "finish_reading", upload_id=upload_id)
+    _tell(told, case_id, data, as_json=as_json)
 
 
-def _ask(data: Any, as_json: bool, case: str, command: str, who: Who = "person", **fields: object) -> None:
+def _ask(data: Path | None, as_json: bool, case: str, command: str, who: Who = "person", **fields: object) -> None:
     """Ask something of a case and print what came of it; what is None is left out."""
-    with refusing():
+    with refusing(as_json=as_json):
         server = Server(find_server(data, who))
-        case_id = _case_id(server, case) if who == "person" else case
-        told = server.command(case_id, command, **{name: value for name, value in fields.items() if value is not None})
-    print_line(told) if as_json else show_case.outcome(told)
+        case_id = _case_id(server, case)
+        told = _asked(server, case_id, command, **{name: value for name, value in fields.items() if value is not None})
+    _tell(told, case_id, data, as_json=as_json, who=who)
+
+
+def _asked(server: Server, case_id: str, command: str, **fields: object) -> dict[str, Any]:
+    try:
+        return server.command(case_id, command, **fields)
+    except NotKnown as unknown:
+        return {"case_id": case_id, "command_id": None, "outcome": None, "event_id": None, "error": str(unknown)}
+
+
+def _tell(told: dict[str, Any], case_id: str, data: Path | None, *, as_json: bool, who: Who = "person") -> None:
+    """Print what came of a command; status 3 where that is not known: who relies on it must look again."""
+    if as_json:
+        print_line(told)
+    elif told.get("outcome"):
+        show_case.outcome(told)
+    if not told.get("outcome"):
+        why = f"{told['error']} " if told.get("error") else ""
+        where = f"with `{typed('case', 'show', case_id, data=data)}`" if who == "person" else "where the upload is told"
+        complain(f"{why}Asked, and not known yet whether it was done: look again {where}.")
+        raise typer.Exit(NOT_KNOWN)
+
+
+def _note(sentence: str) -> None:
+    talk.print(plain(sentence), style="yellow", highlight=False, soft_wrap=True)
 
 
 def _case_id(server: Server, given: str) -> str:
     """Return the id that was given whole, or the one among the newest cases that begins so."""
-    return given if _is_whole(given) else _the_one(given, [each["case_id"] for each in server.cases(LISTED_AT_MOST)], "list")
+    return given if _is_whole(given) else _the_one(given, server.cases(SEARCHED_AT_MOST), "case_id", "list")
 
 
-def _the_one(given: str, ids: Iterable[str], listed_by: str) -> str:
+def _the_one(given: str, listed: Listed, name: str, listed_by: str) -> str:
     if _is_whole(given):
         return given
-    found = {each for each in ids if each.startswith(given.lower())}
     if len(given) < SHORTEST_PREFIX:
         raise Refused(f"{given} is too short: give {SHORTEST_PREFIX} characters of the id, or more.")
+    found = {str(each[name]) for each in listed.entries if str(each[name]).startswith(given.lower())}
+    if not found and listed.more:
+        raise Refused(f"none of the {len(listed.entries)} that were looked through begin with {given}, and there are more: give the whole id.")
     if len(found) != 1:
         raise Refused(
             f"{len(found) or 'none'} of those listed begin with {given}: `greenchannel case {listed_by}` shows their ids; give more of one."

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from services.edge.uploader import Facts
-from services.program import access_commands, case_commands, directory_commands, load_command, ops_commands, rules, sending, show
+from services.program import access_commands, case_commands, directory_commands, load_command, ops_commands, own_terminal, rules, sending, show
 from services.program.server import DEFAULT_DATA, Refused, find_server
 from services.program.terminal import REFUSED, USAGE, JsonOption, ServerDataOption, print_line, refusing, talk
 
@@ -33,7 +33,9 @@ app.add_typer(ops_commands.app, name="ops")
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds everything; the same folder goes on where it was.")]
 AgeOption = Annotated[int | None, typer.Option("--age", help="Years.", min=0, max=125)]
-SexOption = Annotated[str | None, typer.Option("--sex", help="M or F.")]
+PatternName = Literal["normal", "anterior", "inferior", "lateral", "lead-off"]  # as services.ops has them, which a small install lacks
+Sex = Literal["M", "F"]
+SexOption = Annotated[Sex | None, typer.Option("--sex", case_sensitive=False)]
 
 
 def _part(module: str, extra: str) -> ModuleType:
@@ -94,7 +96,7 @@ def serve(
 
 
 def _listening(name: str) -> Callable[[int], None]:
-    return lambda port: talk.print(f"{name} listens on port {port}", highlight=False)
+    return lambda port: own_terminal.talk.print(f"{name} listens on port {port}", highlight=False)
 
 
 @app.command(epilog="Example:  [bold]greenchannel upload anterior.xml --clinic demo-clinic --age 61 --sex M[/]")
@@ -110,7 +112,7 @@ def upload(
     as_json: JsonOption = False,
 ) -> None:
     """Send recordings as a clinic does."""
-    with refusing():
+    with refusing(as_json=as_json):
         facts = Facts(clinic=clinic, age_y=age, sex=sex, patient=patient, follows=follows, routine=routine)
         all_sent = sending.send(files, find_server(data, "clinic"), facts, as_json=as_json, talk=talk)
     raise typer.Exit(0 if all_sent else REFUSED)
@@ -134,11 +136,11 @@ def triage(
 @app.command(epilog="Example:  [bold]greenchannel synth --pattern anterior --st 0.3 --seed 7 -o anterior.dcm[/]")
 def synth(
     output: Annotated[Path, typer.Option("-o", "--output", help="The DICOM file to write.")],
-    pattern: Annotated[str, typer.Option(help="normal, anterior, inferior, lateral or lead-off.")] = "anterior",
+    pattern: Annotated[PatternName, typer.Option(help="What the patient has.")] = "anterior",
     st_mv: Annotated[float | None, typer.Option("--st", help="ST elevation at the J point in the territory's strongest lead, mV.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same patient.")] = 1,
     age: Annotated[int, typer.Option("--age", help="Years.", min=18, max=110)] = 61,
-    sex: Annotated[str, typer.Option("--sex", help="M or F.")] = "M",
+    sex: Annotated[Sex, typer.Option("--sex", case_sensitive=False)] = "M",
 ) -> None:
     """Make a synthetic patient's 12-lead recording, marked as synthetic, as a DICOM file."""
     with refusing():

@@ -52,6 +52,8 @@ def refusing(file: Path, *, as_json: bool = False) -> Iterator[None]:
             _print(refused)
         raise typer.Exit(REFUSED) from None
     except part.ConfigurationError as error:
+        if as_json:
+            print(json.dumps({"file": str(file), "error": str(error)}, ensure_ascii=False))
         _refuse(str(error))
 
 

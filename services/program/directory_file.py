@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError
 from contracts.directory import Centre, Clinic, Contacts, Directory, Entry, MethodName, Person, Policy, PolicyId, Roster, RosterId, Team, TeamId
 from contracts.envelope import MAX_VALUE_BYTES
 from contracts.ids import CentreId, ClinicId, PersonId
+from services.program.address_check import unusable
 from services.program.directory_check import Place, Problem, check, problem_at
 from services.runtime.errors import ConfigurationError
 
@@ -21,6 +22,7 @@ _HINTS = {
     "extra_forbidden": "no such word is known here",
     "string_type": "put it in quotes: it is to be text",
     "missing": "is missing here",
+    "timezone_aware": "write it with a time zone, e.g. 2026-03-05T08:00:00+08:00",
 }
 
 Address = Annotated[SecretStr, Field(min_length=1, description="an Apprise address, or 'local' for this machine's pager")]
@@ -110,7 +112,8 @@ def read_directory_file(path: Path) -> tuple[Directory, Contacts]:
 def checked_directory_file(path: Path, at: datetime) -> tuple[Directory, Contacts]:
     """Return what a directory file says, where it makes sense as a whole from `at` on; else as read_directory_file, with all that `check` finds."""
     directory, contacts, lines = _read(path)
-    if problems := check(directory, contacts, at, lines):
+    not_usable = {problem_at(lines, place, what) for place, what in unusable(contacts)}
+    if problems := tuple(sorted({*check(directory, contacts, at, lines), *not_usable})):
         raise DirectoryRefused(str(path), problems)
     return directory, contacts
 
@@ -156,7 +159,9 @@ def _marked(path: Path) -> _Marked:
             raise ConfigurationError(path, f"is larger than {MAX_BYTES // 1024 // 1024} MiB")
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         marked = _Marked()
-        if root is not None:
+        if root is None:
+            marked.wrong((), "the file is empty")
+        else:
             marked.data = _Reading(marked).plain(root, (), root)
         return marked
     except OSError as error:

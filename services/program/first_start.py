@@ -11,7 +11,7 @@ from contracts.access import AccessEvents, AccountAdded, ClinicTokenAdded, Role
 from contracts.directory import Contacts, Directory
 from services.program.accounts import new_account, new_clinic_token
 from services.program.directory_file import checked_directory_file
-from services.program.example_data import CLINIC, PERSON, Files, write_client, write_url
+from services.program.example_data import CLINIC, DIRECTORY, PERSON, Files, write_client, write_url
 from services.program.loading import load, prepare, publish_access, read_accounts, read_loaded
 from services.program.typed import typed
 from services.runtime.errors import ConfigurationError
@@ -45,16 +45,20 @@ async def begin(kafka: str, files: Files, url: str, at: datetime) -> tuple[str, 
 
 
 def _differs(file: Path, loaded: Directory, contacts: Contacts, at: datetime) -> list[str]:
-    """Say how the file is loaded where it holds something else than what is; a file that cannot be loaded stops nothing."""
-    how = typed("directory", "load", str(file), data=file.parent)
+    """Say where the file holds something else than what is loaded, maybe from elsewhere; a file that cannot be loaded stops nothing.
+
+    Of the example as it was written nothing is said: nobody who loaded their own centre means to load it back."""
     try:
+        if file.read_bytes() == DIRECTORY.encode():
+            return []
         found = checked_directory_file(file, at)
-    except ConfigurationError:
+    except (ConfigurationError, OSError):
         check = typed("directory", "check", str(file))
         return [f"{file} cannot be loaded as it is now, and the loaded directory ({loaded.version}) goes on. To see why: {check}"]
     if found == (loaded, contacts):
         return []
-    return [f"{file} is not what is loaded ({loaded.version}). To load it: {how}"]
+    how = typed("directory", "load", "FILE", data=file.parent)
+    return [f"{file} (version {found[0].version}) differs from what is loaded ({loaded.version}), by which everything goes. To load a file: {how}"]
 
 
 def _example_tokens(directory: Directory, url: str, at: datetime) -> tuple[dict[str, str], list[AccessEvents]]:

@@ -19,9 +19,10 @@ from contracts.directory import Contacts, ContactsLoaded, Directory, DirectoryLo
 from contracts.envelope import Record, seal
 from contracts.ids import NAMESPACE, UploadId, event_id
 from contracts.topics import Topic
+from contracts.vocabulary import Frozen
 from services.program.server import DEFAULT_DATA, Refused
 from services.runtime.errors import Away, ConfigurationError
-from services.runtime.followed import followed_access, followed_contacts, followed_directory
+from services.runtime.followed import Followed, followed_access, followed_contacts, followed_directory
 from services.runtime.producer import Producer, RecordTooLarge
 from services.runtime.topics_admin import ensure_topics
 
@@ -85,6 +86,26 @@ async def prepare(kafka: str) -> None:
 async def read_loaded(kafka: str) -> tuple[Directory | None, Contacts | None]:
     """Return what is loaded; None for what is not. Raises Away."""
     return await followed_directory(kafka).read(), await followed_contacts(kafka).read()
+
+
+async def refuse_other_content(kafka: str, directory: Directory, contacts: Contacts) -> None:
+    """Raise Refused where the version was loaded with other content: a case names the version that decided, and that is to be one. Raises Away.
+
+    What compaction has taken is not known any more: of those before the last, not all are found."""
+    loaded, known_contacts = await read_loaded(kafka)
+    known = (await _known_versions(kafka).read() or {}).get(directory.version)
+    is_loaded = loaded is not None and loaded.version == directory.version
+    if known not in (None, directory) or (is_loaded and (loaded, known_contacts) != (directory, contacts)):
+        raise Refused(
+            f"version {directory.version} was loaded before with other content, and cases name it as what decided: give the file another version."
+        )
+
+
+def _known_versions(kafka: str) -> Followed[dict[str, Directory]]:
+    def hear(held: dict[str, Directory] | None, event: Frozen) -> dict[str, Directory] | None:
+        return (held or {}) | {event.directory.version: event.directory} if isinstance(event, DirectoryLoaded) else held
+
+    return Followed(kafka, topics.DIRECTORY, "directory", "`greenchannel directory load FILE`", hear)
 
 
 async def load(kafka: str, directory: Directory, contacts: Contacts, at: datetime) -> bool:

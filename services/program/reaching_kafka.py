@@ -12,6 +12,7 @@ from rich.console import Console
 
 from services.program.server import Refused
 from services.program.show import plain
+from services.program.terminal import print_line
 
 REFUSED, USAGE = 1, 2
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def reaching_kafka() -> Iterator[Any]:
+def reaching_kafka(*, as_json: bool = False) -> Iterator[Any]:
     """Give services.program.loading, which a small install lacks; end with status 1 and the sentence of what is refused."""
     try:
         loading = importlib.import_module("services.program.loading")
@@ -35,6 +36,8 @@ def reaching_kafka() -> Iterator[Any]:
             raise
         end(f"this command needs {error.name}, which is not installed here. Install greenchannel[server].")
     except Refused as refused:
+        if as_json:
+            print_line({"error": str(refused)})
         end(str(refused))
 
 

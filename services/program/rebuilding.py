@@ -1,7 +1,10 @@
-"""Comparing what Redis holds of cases with the log, and having it folded anew: what `greenchannel ops rebuild` does."""
+"""Comparing what Redis holds of cases with the log, and having it folded anew: what `greenchannel ops rebuild` does.
+
+Nothing is cleared before it is known that somebody lives who folds, and that there is a log to fold."""
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +15,17 @@ from contracts import topics
 from services.cases.comparing import Comparison, compare
 from services.cases.redis_folding import RedisFolding
 from services.local.ports import HOST
-from services.program.server import Refused
+from services.program.server import DEFAULT_DATA, Refused
 from services.runtime.buckets import COUNT
 from services.runtime.errors import Away
 from services.runtime.fence import LEASE_MS, Lease
 from services.runtime.kafka_log import KafkaLog
 from services.runtime.redis_link import connect
-from services.runtime.settings import settings_from_environment
+from services.runtime.settings import PREFIX
 
 LEASE = "cases"  # as services.cases.app names it
 LOOK_EVERY_S = 0.2
+LIVES_WITHIN_S = 2 * LEASE_MS / 1000
 TAKEN_WITHIN_S = 30.0
 
 Progress = Callable[[int, int], None]
@@ -34,15 +38,22 @@ class Stores:
 
 
 def stores_of(data: Path | None) -> Stores:
-    """Return where Kafka and Redis are: those of an embedded centre, or those that the environment names. Raises Refused, ConfigurationError."""
-    if data is None:
-        settings = settings_from_environment()
-        return Stores(settings.kafka, settings.redis)
+    """Return where Kafka and Redis are: those that the environment names, else those of an embedded centre. Raises Refused."""
+    named = {name: os.environ.get(name) for name in (f"{PREFIX}KAFKA", f"{PREFIX}REDIS")}
+    if data is None and any(named.values()):
+        kafka, redis = named.values()
+        if not (kafka and redis):
+            raise Refused(f"Of {' and '.join(named)} only one is set: set both, or neither and name a server's folder with --data.")
+        return Stores(kafka, redis)
+    folder = data or DEFAULT_DATA
     try:
-        ports = json.loads((data / "ports.json").read_text(encoding="utf-8"))
+        ports = json.loads((folder / "ports.json").read_text(encoding="utf-8"))
         return Stores(f"{HOST}:{ports['Kafka']}", f"redis://{HOST}:{ports['Redis']}/0")
-    except (OSError, ValueError, KeyError):
-        raise Refused(f"{data} holds no centre that was started: start it with `greenchannel up`, or name another folder with --data.") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Refused(
+            f"{folder} holds no centre that was started: start it with `greenchannel up`, name another folder with --data, "
+            f"or set {' and '.join(named)}."
+        ) from None
 
 
 async def check(stores: Stores, progress: Progress) -> Comparison:
@@ -60,22 +71,46 @@ async def check(stores: Stores, progress: Progress) -> Comparison:
 async def rebuild(stores: Stores, progress: Progress) -> int:
     """Have the running cases service fold the whole log into a Redis that is cleared of cases; return how many keys were cleared.
 
-    Nothing is decided meanwhile: messages wait in Kafka, and so do timers. progress hears of buckets. Raises Refused."""
-    redis = connect(stores.redis)
+    Nothing is decided meanwhile: messages wait in Kafka, and so do timers. progress hears of buckets. Raises Refused; its sentence says whether
+    anything was cleared."""
+    redis, log = connect(stores.redis), KafkaLog(stores.kafka, topics.CASES, "greenchannel-ops")
+    done = "Nothing was cleared."
     try:
         folding, lease = RedisFolding(redis), Lease(redis, LEASE)
+        await log.ends()
+        await _somebody_lives(lease)
+        done = "Redis may be cleared of cases in part; what was cleared comes back from the log once the cases service runs."
         await lease.take_over()
         from_the_beginning = dict.fromkeys(range(topics.CASES.partitions), 0)
         clearing = asyncio.create_task(_cleared(folding, from_the_beginning))
         while not (await asyncio.wait({clearing}, timeout=LEASE_MS / 3000))[0]:
             await lease.hold()
+        cleared = clearing.result()
+        done = f"{cleared:,} keys of cases were cleared from Redis; they come back from the log once the cases service runs."
         await lease.give_back()
         await _folded(folding, lease, progress)
-        return clearing.result()
+        return cleared
     except Away as away:
-        raise Refused(f"{away}. Start it, and ask again.") from None
+        raise Refused(f"{away}. {done} Start it, and ask again.") from None
+    except _NobodyFolds:
+        raise Refused(f"Nobody folds: start the cases service, which does it before it takes a message. {done}") from None
     finally:
+        await log.close()
         await redis.aclose()
+
+
+class _NobodyFolds(Exception):
+    """No cases service lives, or none that reaches this Redis."""
+
+
+async def _somebody_lives(lease: Lease) -> None:
+    """Return once somebody keeps the turn to fold: one who was killed or hangs keeps nothing. Raises _NobodyFolds."""
+    until, before = time.monotonic() + LIVES_WITHIN_S, await lease.left_ms()
+    while (left := await lease.left_ms()) <= before:
+        if time.monotonic() > until:
+            raise _NobodyFolds
+        before = left
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _cleared(folding: RedisFolding, reflects: dict[int, int]) -> int:
@@ -94,5 +129,5 @@ async def _folded(folding: RedisFolding, lease: Lease, progress: Progress) -> No
         if await lease.is_held():
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > TAKEN_WITHIN_S:
-            raise Refused("nobody folds: start the cases service, which does it before it takes a message.")
+            raise _NobodyFolds
         await asyncio.sleep(LOOK_EVERY_S)

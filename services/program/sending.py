@@ -43,7 +43,7 @@ def send(files: Sequence[Path], server: Address, facts: Facts, *, as_json: bool,
 
 def _say_waiting(told: Waiting, bar: Progress, task: TaskID, talk: Console) -> None:
     if bar.disable:
-        talk.print(f"{plain(told.why)} Trying again in {told.wait_s:.0f} s.", style="yellow", highlight=False)
+        talk.print(f"{plain(told.why)} Trying again in {told.wait_s:.1f} s.", style="yellow", highlight=False)
     else:
         bar.update(task, description=f"waiting: {plain(told.why)}")
 

@@ -12,6 +12,7 @@ import httpx
 from services.edge.uploader import THIS_MACHINE
 
 DEFAULT_DATA = Path("greenchannel-data")
+A_PAGE = 200  # as many as the server gives at once
 Who = Literal["clinic", "person"]
 
 
@@ -24,6 +25,22 @@ class Refused(Exception):
 
     def __str__(self) -> str:
         return self.sentence
+
+
+class NotKnown(Exception):
+    """Something was asked of a case, and it is not known whether it was done. args: why."""
+
+
+class _Unanswered(Refused):
+    """It may have been heard."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The first of a list, and whether there is more."""
+
+    entries: list[dict[str, Any]]
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -88,21 +105,33 @@ class Server:
     def upload(self, upload_id: str) -> dict[str, Any]:
         return self._ask("GET", f"/v1/uploads/{upload_id}")
 
-    def cases(self, limit: int = 50) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._ask("GET", "/v1/cases", params={"limit": limit})["cases"]
-        return found
+    def cases(self, at_most: int) -> Listed:
+        """Return the newest cases of the person's centres."""
+        found, cursor = list[dict[str, Any]](), dict[str, str]()
+        while True:
+            told = self._ask("GET", "/v1/cases", params={"limit": min(A_PAGE, at_most - len(found))} | cursor)
+            found += told["cases"]
+            if told["next"] is None or len(found) >= at_most or cursor == {"cursor": told["next"]}:
+                return Listed(found, told["next"] is not None)
+            cursor = {"cursor": told["next"]}
 
     def case(self, case_id: str) -> dict[str, Any]:
         return self._ask("GET", f"/v1/cases/{case_id}")
 
-    def readings(self, limit: int = 50) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._ask("GET", "/v1/readings", params={"limit": limit})["readings"]
-        return found
+    def readings(self) -> Listed:
+        """Return what is to be read first, as much of it as the server tells at once."""
+        told = self._ask("GET", "/v1/readings", params={"limit": A_PAGE})
+        return Listed(told["readings"], told["more"])
 
     def command(self, case_id: str, command: str, **fields: object) -> dict[str, Any]:
-        """Ask something of a case and return what came of it; Refused with the reason where the case refused."""
+        """Ask something of a case and return what came of it; Refused with the reason where the case refused. Raises NotKnown."""
         asked = {"command": command} | fields
-        return self._ask("POST", f"/v1/cases/{case_id}/commands", params={"wait": 5}, json=asked, headers={"Idempotency-Key": str(uuid4())})
+        try:
+            return self._ask("POST", f"/v1/cases/{case_id}/commands", params={"wait": 5}, json=asked, headers={"Idempotency-Key": str(uuid4())})
+        except Refused as refused:
+            if isinstance(refused, _Unanswered) or refused.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+                raise NotKnown(str(refused)) from None
+            raise
 
     def close(self) -> None:
         self._http.close()
@@ -111,7 +140,8 @@ class Server:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.TransportError as error:
-            raise Refused(f"{self.url} does not answer ({type(error).__name__}). Is `greenchannel up` running?") from None
+            kind = Refused if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else _Unanswered
+            raise kind(f"{self.url} does not answer ({type(error).__name__}). Is `greenchannel up` running?") from None
         try:
             told = answer.json()
             if answer.is_success and isinstance(told, dict):

@@ -115,9 +115,6 @@ def _clocks(found: dict[str, Any]) -> Table:
 
 
 def outcome(told: dict[str, Any]) -> None:
-    """Print what came of a command."""
-    if told.get("outcome"):
-        words = IN_WORDS.get(told["outcome"], told["outcome"])
-        out.print(f"{told['outcome'].replace('_', ' ')}: {plain(words)}  [dim]event {plain(told.get('event_id'))}[/]", highlight=False)
-    else:
-        out.print(f"sent, not yet answered: look again in a moment  [dim]command {plain(told.get('command_id'))}[/]", highlight=False)
+    """Print what came of a command that was done."""
+    words = IN_WORDS.get(told["outcome"], told["outcome"])
+    out.print(f"{told['outcome'].replace('_', ' ')}: {plain(words)}  [dim]event {plain(told.get('event_id'))}[/]", highlight=False)

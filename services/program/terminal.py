@@ -1,4 +1,6 @@
-"""What the commands share with the terminal: data on stdout, talk on stderr, a refusal is a sentence and status 1."""
+"""What the commands share with the terminal: data on stdout, talk on stderr, a refusal is a sentence and status 1.
+
+With --json a refusal is a document on stdout too: who reads it gets one in any case."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from rich.console import Console
 from services.program import show
 from services.program.server import Refused
 
-REFUSED, USAGE = 1, 2
+REFUSED, USAGE, NOT_KNOWN = 1, 2, 3
 ServerDataOption = Annotated[Path | None, typer.Option("--data", help="The server's data folder; else GREENCHANNEL_URL and GREENCHANNEL_TOKEN.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout.")]
 
@@ -20,13 +22,26 @@ talk = Console(stderr=True)
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def refusing(*, as_json: bool = False) -> Iterator[None]:
     """End with status 1 and the sentence of an error of ours; a stranger's error keeps its traceback."""
     try:
         yield
     except Refused as refused:
-        talk.print(f"[bold red]greenchannel:[/] {show.plain(refused)}", highlight=False, soft_wrap=True)
+        complain(str(refused))
+        if as_json:
+            print_line({"error": str(refused), "status": refused.status})
         raise typer.Exit(REFUSED) from None
+
+
+def complain(sentence: str) -> None:
+    talk.print(f"[bold red]greenchannel:[/] {show.plain(sentence)}", highlight=False, soft_wrap=True)
+
+
+def not_empty(text: str | None) -> str | None:
+    """Return a text that is given on the command line; a usage error where it says nothing."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("it is empty: say something")
+    return text
 
 
 def print_line(told: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import http.client
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from services.local.data_folder import DataFolder
@@ -19,9 +17,10 @@ from services.local.errors import LocalError, StopAsked
 from services.local.jars import cache_folder
 from services.local.stack import StackAddresses, start_stack
 from services.local.supervisor import Supervisor
-from services.notify.text import FIRST_WORDS
 from services.program.example_data import CLINIC, Files, write_example_data
-from services.program.show import STYLES, plain
+from services.program.own_terminal import keep_standard_streams, talk
+from services.program.pages_shown import Pages
+from services.program.show import plain
 from services.program.typed import typed
 from services.runtime.errors import Away, ConfigurationError
 from services.runtime.settings import PREFIX, Settings
@@ -32,12 +31,11 @@ LOOK_EVERY_S = 0.2
 ANSWER_WITHIN_S = 0.5
 BEGUN_WITHIN_S = 10.0
 
-talk = Console(stderr=True)
-
 
 def up(data: Path, port: int | None) -> int:
     """Run everything until Ctrl-C; return the exit status. Raises ERRORS."""
     began = time.monotonic()
+    keep_standard_streams()
     with DataFolder(data) as folder, _supervisor(folder) as supervisor:
         web_port = folder.port("web", port)
         addresses = _start(folder, supervisor)
@@ -47,7 +45,7 @@ def up(data: Path, port: int | None) -> int:
         waiting = _start_services(folder, supervisor, _settings(addresses, files, url))
         if supervisor.run(lambda: _all_ready(waiting), LOOK_EVERY_S):
             _say_ready(url, folder.path, time.monotonic() - began)
-            pages = _Pages(files.pager, folder.path)
+            pages = Pages(files.pager, folder.path, talk)
             supervisor.run(pages.show_new, LOOK_EVERY_S)
         talk.print("stopping", style="dim")
     return 0
@@ -55,6 +53,7 @@ def up(data: Path, port: int | None) -> int:
 
 def stack(data: Path) -> int:
     """Run Kafka and Valkey until Ctrl-C; print the settings for `serve`. Raises ERRORS."""
+    keep_standard_streams()
     with DataFolder(data) as folder, _supervisor(folder) as supervisor:
         web_port = folder.port("web")
         addresses = _start(folder, supervisor)
@@ -125,7 +124,7 @@ def _settings(addresses: StackAddresses, files: Files, url: str) -> Settings:
         blobs=addresses.blobs,
         patient_key_secret=files.patient_key_secret,
         pager=files.pager,
-        link=url,
+        link=os.environ.get(f"{PREFIX}LINK") or url,  # the address that telephones reach is another than this machine's
     )
 
 
@@ -173,34 +172,3 @@ def _say_ready(url: str, data: Path, took_s: float) -> None:
     talk.print(f"  send    {plain(typed('upload', 'FILE', '--clinic', CLINIC, data=data))}", highlight=False, soft_wrap=True)
     talk.print(f"  look    {plain(typed('case', 'list', data=data))}", highlight=False, soft_wrap=True)
     talk.print("  stop    Ctrl-C\n", highlight=False)
-
-
-class _Pages:
-    """The local pager's file, shown on this terminal as it grows."""
-
-    def __init__(self, path: Path, data: Path) -> None:
-        self._path, self._data = path, data
-        self._at = path.stat().st_size if path.exists() else 0
-
-    def show_new(self) -> bool:
-        """Print what was appended since the last look; return False: there may always be more."""
-        if self._path.exists() and self._path.stat().st_size > self._at:
-            with self._path.open("rb") as file:
-                file.seek(self._at)
-                lines = file.read().splitlines(keepends=True)
-            for line in lines:
-                if line.endswith(b"\n"):
-                    self._at += len(line)
-                    self._show(line)
-        return False
-
-    def _show(self, line: bytes) -> None:
-        try:
-            page = json.loads(line)
-        except ValueError:
-            return  # torn by a crash; its page is sent again, whole
-        asks_for_an_answer = page["text"].startswith(tuple(FIRST_WORDS.values()))
-        kind = f"[{STYLES['red']}] PAGE [/]" if asks_for_an_answer else "[dim] note [/]"
-        talk.print(f"{kind} {plain(page['person'])}, round {page['round']}: {plain(page['text'])}", highlight=False)
-        if page["case_id"] and asks_for_an_answer:
-            talk.print(f"       {plain(typed('case', 'ack', page['case_id'], data=self._data))}", style="dim", highlight=False, soft_wrap=True)

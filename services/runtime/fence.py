@@ -195,6 +195,11 @@ class Lease:
         with reaching_redis():
             return bool(await self._redis.exists(self._key))
 
+    async def left_ms(self) -> int:
+        """Return how long it holds if it is not kept: it grows where somebody keeps it; 0 where nobody has it."""
+        with reaching_redis():
+            return max(0, int(await self._redis.pttl(self._key)))
+
     async def give_back(self) -> None:
         with reaching_redis():
             await run(self._redis, _GIVE_BACK, self._key, self.token)

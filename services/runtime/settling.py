@@ -202,7 +202,9 @@ class Settler:
     async def _give_up(self, record: ConsumerRecord[Any, Any], cause: str, *, attempts: int) -> None:
         origin = f"{record.topic}/{record.partition}/{record.offset}"
         if self._dead_letters is None:
-            log.critical("a dead letter could not be handled: call those it is about; see `greenchannel ops dlq`", origin=origin, cause=cause)
+            log.critical(
+                "a dead letter could not be handled: look at the message at its origin, and call those it is about", origin=origin, cause=cause
+            )
         else:
             letter = _letter(record, origin, cause, self._group, attempts)
             try:

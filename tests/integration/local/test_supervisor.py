@@ -1,10 +1,14 @@
 """The supervisor as real processes: what dies comes back, and nothing outlives its parent."""
 
+import contextlib
 import os
 import select
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.integration.local.conftest import Centre, OpenCentre
 
@@ -49,6 +53,21 @@ def test_a_killed_child_is_started_again_by_itself(centre: Centre) -> None:
     centre.until(lambda: centre.supervisor.status()["triage"].restarts == 1)
     assert centre.pid("triage") != first
     assert centre.said == ["triage was killed by SIGKILL and is started again."]
+
+
+def test_a_terminal_that_is_gone_keeps_no_child_from_being_started_again(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(sentence: str) -> None:
+        raise BrokenPipeError(sentence)
+
+    monkeypatch.setattr(centre.supervisor, "_terminal", gone)
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        full.write("what cannot be flushed")
+        centre.supervisor.add_program("kafka", [SHELL, "-c", "kill -s RTMIN $$"], folder=centre.data.path, env={})
+        centre.until(lambda: centre.supervisor.status()["kafka"].restarts >= 3)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
 
 
 def test_what_a_killed_child_started_does_not_outlive_it(centre: Centre) -> None:

@@ -52,13 +52,50 @@ def terminal(stack: Stack, tmp_path: Path) -> Terminal:
     return terminal
 
 
-def test_the_same_directory_is_written_once_and_another_content_of_its_version_again(terminal: Terminal):
+def test_the_same_directory_is_written_once_and_another_version_again(terminal: Terminal):
     again = terminal.type("directory", "load", str(terminal.file))
     assert "nothing was written" in again.stderr
-    terminal.file.write_text(terminal.file.read_text().replace("address: local", "address: json://127.0.0.1:1/secret"))  # only how one is reached
+    reached_otherwise = terminal.file.read_text().replace("address: local", "address: json://127.0.0.1:1/secret")
+    terminal.file.write_text(reached_otherwise.replace(f"version: {terminal.mark}", f"version: {terminal.mark}-2"))
     changed = terminal.type("directory", "load", str(terminal.file))
-    assert f"{terminal.mark} loaded: 1 centres, 1 clinics, 2 people" in changed.stderr
+    assert f"{terminal.mark}-2 loaded: 1 centres, 1 clinics, 2 people" in changed.stderr
     assert "secret" not in changed.stderr + changed.stdout
+
+
+def test_a_version_names_one_content_also_once_another_was_loaded(terminal: Terminal):
+    first, version = terminal.file.read_text(), f"version: {terminal.mark}"
+    for changed in (first.replace("555-0100", "555-0199"), first.replace("address: local", "address: json://127.0.0.1:1")):
+        terminal.file.write_text(changed)
+        assert "give the file another version" in terminal.refused("directory", "load", str(terminal.file))
+    terminal.file.write_text(first.replace("555-0100", "555-0199").replace(version, f"{version}-2"))
+    terminal.done("directory", "load", str(terminal.file))
+    terminal.file.write_text(first.replace("555-0100", "555-0188"))
+    assert "give the file another version" in terminal.refused("directory", "load", str(terminal.file))
+    terminal.file.write_text(first)
+    terminal.done("directory", "load", str(terminal.file))  # back to what it was
+
+
+def test_a_centre_that_is_dropped_is_named_with_who_is_paged_for_it_now(terminal: Terminal):
+    dropped, kept = f"{terminal.mark}-centre", f"{terminal.mark}-other"
+    assert dropped not in terminal.type("directory", "load", str(terminal.file)).stderr
+    terminal.file.write_text(terminal.file.read_text().replace(dropped, kept).replace(f"version: {terminal.mark}", f"version: {terminal.mark}-2"))
+    loaded = terminal.type("directory", "load", str(terminal.file), "--json")
+    assert loaded.returncode == 0
+    assert f"WARNING: {dropped} was loaded before" in loaded.stderr
+    assert f"the people of {kept}" in loaded.stderr
+    told = json.loads(loaded.stdout)
+    assert (told["version"], told["written"], told["centres_gone"]) == (f"{terminal.mark}-2", True, [dropped])
+
+
+def test_a_refusal_of_load_is_a_document_for_who_asks_for_json(terminal: Terminal):
+    terminal.file.write_text(terminal.file.read_text().replace("555-0100", "555-0199"))
+    of_version = terminal.type("directory", "load", str(terminal.file), "--json")
+    assert (of_version.returncode, "another version" in json.loads(of_version.stdout)["error"]) == (1, True)
+    terminal.file.write_text("")
+    of_file = terminal.type("directory", "load", str(terminal.file), "--json")
+    assert (of_file.returncode, json.loads(of_file.stdout)["problems"][0]["what"]) == (1, "the file is empty")
+    missing = terminal.type("directory", "load", str(terminal.file.with_name("missing")), "--json")
+    assert (missing.returncode, "cannot be read" in json.loads(missing.stdout)["error"]) == (1, True)
 
 
 def test_a_file_that_is_no_directory_is_refused_and_what_was_loaded_holds(terminal: Terminal):

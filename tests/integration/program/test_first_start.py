@@ -84,6 +84,18 @@ async def test_a_file_that_says_something_else_is_not_loaded_by_itself_but_said(
     assert await begin(stack.kafka, files, URL, T0) == ()
 
 
+async def test_where_a_file_from_elsewhere_is_loaded_nobody_is_invited_to_load_the_example_back(stack: Stack, files: Files, tmp_path: Path):
+    await begin(stack.kafka, files, URL, T0)
+    elsewhere = tmp_path / "ours.yaml"
+    elsewhere.write_text(DIRECTORY.replace("example-1", "ours"))
+    await load(stack.kafka, *checked_directory_file(elsewhere, T0), T0)
+    assert await begin(stack.kafka, files, URL, T0) == ()
+    files.directory.write_text(DIRECTORY.replace("example-1", "ours-2"))
+    (said,) = await begin(stack.kafka, files, URL, T0)
+    assert "(version ours-2) differs from what is loaded (ours)" in said
+    assert str(files.directory) not in said.partition("To load a file:")[2]
+
+
 async def test_a_file_that_cannot_be_read_stops_the_first_start_and_no_later_one(stack: Stack, files: Files):
     files.directory.write_text("version: [")
     with pytest.raises(ConfigurationError, match=r"directory\.yaml"):

@@ -73,11 +73,16 @@ def test_a_note_fits_a_small_screen_on_one_line_and_keeps_its_link(text):
 
 def test_an_alarm_about_a_dead_letter_names_the_clinic_to_call_and_the_ids():
     upload = UUID(int=7)
-    said = dead_letter_text("Test Clinic", [("upload", upload)])
-    assert said.startswith("RED: a message about a patient could not be handled. Call Test Clinic; look at `greenchannel ops dlq`.")
+    said = dead_letter_text("Test Clinic", [("upload", upload)], "cases.v1.dlq/3/17")
+    assert said.startswith(
+        "RED: a message about a patient could not be handled: it lies in cases.v1.dlq/3/17. Call Test Clinic, and look at it there."
+    )
     assert str(upload) in said
-    assert len(dead_letter_text("x" * 80, [("upload", upload), ("case", upload), ("event", upload)])) <= LONGEST
+    assert (
+        len(dead_letter_text("x" * 80, [("upload", upload), ("case", upload), ("event", upload)], "assessments.emergency.v1.dlq/31/123456789"))
+        <= LONGEST
+    )
 
 
 def test_an_alarm_with_nothing_known_still_says_whom_to_call():
-    assert "Call the clinics" in dead_letter_text(None, [])
+    assert "Call the clinics" in dead_letter_text(None, [], "cases.v1.dlq/3/17")

@@ -36,7 +36,7 @@ people:
     name: Ann
     methods:
       push: {address: "json://phone.test/ann", rings: false}
-      call: {address: "sms://gateway.test/ann", rings: true}
+      call: {address: "json://gateway.test/ann", rings: true}
   bob:
     name: Bob
     methods:

@@ -51,7 +51,13 @@ MISTAKES = [  # what is written otherwise, how; the mistake's line is that of th
     ('"mailto://cai@mail.test"', '""', "mail:", "people.cai.methods.mail.address", "at least 1"),
     ("2026-01-01T08:00:00", "2026-01-01T08:00:00+08:00", "2026-01-01", "rosters.on-call.rotation.0", "without an offset"),
     ("2026-01-01T08:00:00", "2026-13-01T08:00:00", "2026-13-01", "rosters.on-call.rotation.0.begins", "is no text, number or date"),
-    ("2026-03-05T08:00:00+08:00", "2026-03-05T08:00:00", "2026-03-05", "rosters.on-call.overrides.0.begins", "timezone"),
+    (
+        "2026-03-05T08:00:00+08:00",
+        "2026-03-05T08:00:00",
+        "2026-03-05",
+        "rosters.on-call.overrides.0.begins",
+        "with a time zone, e.g. 2026-03-05T08:00:00+08:00",
+    ),
     ("wait_s: 60", "wait_s: 6", "wait_s: 6}", "policies.red.steps.0.wait_s", "greater than or equal to 30"),
     ('page: ["person:bob"]', 'page: ["doctor:bob"]', "doctor:bob", "policies.last.steps.0.page.0", "String should match pattern"),
     ("timezone: Asia/Shanghai\n", "timezone: &here Asia/Shanghai\nzone: *here\n", "zone: *here", "zone", "an alias (*name) is not taken here"),
@@ -82,10 +88,11 @@ def test_text_that_is_no_yaml_is_told_with_its_line(tmp_path: Path):
     assert found[0] > line_of(TEXT, "[pci, stroke]")
 
 
-@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words\n"])
+@pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "just words\n"])
 def test_what_is_no_directory_is_refused(tmp_path: Path, text: str):
-    ((line, where, _),) = refused(tmp_path, text)
+    ((line, where, what),) = refused(tmp_path, text)
     assert (line, where) == (1, "file")
+    assert (what == "the file is empty") == (text in {"", "# nothing\n"})
 
 
 def test_a_refusal_is_file_and_line_for_each_mistake_and_outlives_a_process(tmp_path: Path):
@@ -99,7 +106,7 @@ def test_a_refusal_is_file_and_line_for_each_mistake_and_outlives_a_process(tmp_
 
 
 def test_no_address_is_in_an_error(tmp_path: Path):
-    text = with_part('{address: "sms://gateway.test/ann", rings: true}', '{address: {sms: "sms://gateway.test/ann"}, rings: perhaps}')
+    text = with_part('{address: "json://gateway.test/ann", rings: true}', '{address: {json: "json://gateway.test/ann"}, rings: perhaps}')
     found = refused(tmp_path, text)
     assert {where for _, where, _ in found} == {"people.ann.methods.call.address", "people.ann.methods.call.rings"}
     assert "gateway" not in str(found)

@@ -70,4 +70,4 @@ def stranger() -> Iterator[str]:
 def test_a_server_that_is_not_greenchannel_is_named_and_a_proxy_is_not_asked_for_this_machine(stranger, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with pytest.raises(Refused, match="not as Greenchannel does"):
-        Server(Address(stranger, "t")).cases()
+        Server(Address(stranger, "t")).cases(50)
