@@ -21,7 +21,6 @@ class UploadReceived(CaseEvent):
     """An emergency upload was accepted: unless it is assessed already, a timer runs from here on."""
 
     schema_version = 2
-
     upload_id: UploadId
     clinic_id: ClinicId
     received_at: Instant
@@ -41,7 +40,6 @@ class UploadAssessed(CaseEvent):
     """An assessment of one of the case's uploads came in."""
 
     schema_version = 2
-
     upload_id: UploadId
     clinic_id: ClinicId
     lane: Lane
@@ -58,7 +56,6 @@ class CaseOpened(CaseEvent):
     """The green channel is open, at the centre that the directory of this version gave."""
 
     schema_version = 2
-
     upload_id: UploadId
     clinic_id: ClinicId
     priority: Priority
@@ -74,9 +71,11 @@ class CaseOpened(CaseEvent):
 class CaseRaised(CaseEvent):
     """What came in is more urgent than what the case was opened for, or new since somebody acknowledged: people are paged anew."""
 
+    schema_version = 2
     upload_id: UploadId
     priority: Priority
     headline: str = Field(max_length=300)
+    kept_by: PersonId | None = Field(default=None, description="who decided it, keeps it, and is paged first, alone; none: people are paged anew")
 
 
 class PageReason(StrEnum):
@@ -92,7 +91,6 @@ class PageRequested(CaseEvent):
     """One person is to be paged by one method: one notice."""
 
     schema_version = 2
-
     notice_id: NoticeId
     person_id: PersonId
     method: str = Field(max_length=40)
@@ -199,8 +197,10 @@ class HandOverAccepted(CaseEvent):
 
 
 class HandOverDeclined(CaseEvent):
+    schema_version = 2
     by: PersonId
     reason: str = Field(max_length=300)
+    is_final: bool = Field(default=True, description="false: others of the centre are still asked")
 
 
 class HandOverExpired(CaseEvent):
