@@ -1,5 +1,7 @@
 """Who answers for whom, by the directory alone: a clinic's centres, and the centres that a person is paged for. Pure."""
 
+from datetime import datetime
+
 from contracts.directory import Capability, Centre, Directory, people_of_centre
 from contracts.ids import CentreId, ClinicId, PersonId
 
@@ -31,6 +33,11 @@ def centres_of_clinic(directory: Directory, clinic_id: ClinicId) -> tuple[Centre
     return found or (nearest_centre(directory, clinic_id)[0],)
 
 
-def centres_of_person(directory: Directory, person_id: PersonId) -> tuple[CentreId, ...]:
-    """Return the centres that may page the person: by name, in a team, on a roster, in a policy that follows."""
-    return tuple(centre_id for centre_id in directory.centres if person_id in people_of_centre(directory, centre_id))
+def centres_of_person(directory: Directory, person_id: PersonId, at: datetime) -> tuple[CentreId, ...]:
+    """Return the centres that may page the person from then on: by name, in a team, on a roster, in a policy that follows."""
+    return tuple(centre_id for centre_id in directory.centres if person_id in people_of_centre(directory, centre_id, at))
+
+
+def answering_centre(directory: Directory, centre_id: CentreId | None) -> CentreId:
+    """Return the centre whose people are paged for what a centre has; where that is not listed any more, the first that is: somebody answers."""
+    return centre_id if centre_id is not None and centre_id in directory.centres else next(iter(directory.centres))

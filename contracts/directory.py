@@ -3,7 +3,7 @@
 Rosters' and centres' hours are on the wall clock of `timezone`. Whether the whole makes sense (gaps, cycles, a red that rings nobody) is judged
 by `greenchannel directory check`; the models here refuse only what could not be read."""
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
@@ -199,8 +199,8 @@ def is_team(member: Member) -> bool:
     return member.startswith("team:")
 
 
-def people_of_centre(directory: Directory, centre_id: CentreId) -> frozenset[PersonId]:
-    """Return everybody whom a centre's policies may page: its people. What is not listed any more names nobody."""
+def people_of_centre(directory: Directory, centre_id: CentreId, at: datetime) -> frozenset[PersonId]:
+    """Return everybody whom a centre's policies may page from then on: its people. What is not listed any more names nobody."""
     centre = directory.centres.get(centre_id)
     asked = [policy_id for policy_id in (centre.policy, centre.reading_policy) if policy_id] if centre else []
     policies, people = set[PolicyId](), set[PersonId]()
@@ -210,11 +210,11 @@ def people_of_centre(directory: Directory, centre_id: CentreId) -> frozenset[Per
         if policy is not None and policy_id not in policies:
             policies.add(policy_id)
             asked += [policy.then] if policy.then else []
-            people |= {person_id for step in policy.steps for target in step.page for person_id in _people_of_target(directory, target)}
+            people |= {person_id for step in policy.steps for target in step.page for person_id in _people_of_target(directory, target, at)}
     return frozenset(people & directory.people.keys())
 
 
-def _people_of_target(directory: Directory, target: Target) -> frozenset[PersonId]:
+def _people_of_target(directory: Directory, target: Target, at: datetime) -> frozenset[PersonId]:
     kind, name = target_of(target)
     if kind == "person":
         return frozenset({name})
@@ -223,7 +223,9 @@ def _people_of_target(directory: Directory, target: Target) -> frozenset[PersonI
     roster = directory.rosters.get(name)
     if roster is None:
         return frozenset()
-    return frozenset({each for shift in roster.rotation for each in shift.people} | {override.person for override in roster.overrides})
+    since = at - timedelta(minutes=roster.hand_over_min)  # who has just handed over is still paged
+    in_turn = {each for shift in roster.rotation for each in shift.people}
+    return frozenset(in_turn | {override.person for override in roster.overrides if override.ends > since})
 
 
 def _people_of_team(directory: Directory, team_id: TeamId, within: frozenset[TeamId]) -> frozenset[PersonId]:

@@ -106,7 +106,7 @@ def _is_asked(decision: Decision, person_id: PersonId) -> bool:
         return False
     if offered.to_person is not None:
         return offered.to_person == person_id
-    return offered.to_centre is not None and person_id in people_of_centre(decision.directory, offered.to_centre)
+    return offered.to_centre is not None and person_id in people_of_centre(decision.directory, offered.to_centre, decision.at)
 
 
 def _tell(decision: Decision, person_id: PersonId, text: str) -> None:

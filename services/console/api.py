@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -22,11 +23,11 @@ from services.console.asking import Asked, AskFinishReading, AskLink, AskSay, No
 from services.console.course import CasePhase, Course
 from services.console.projection import Fact, Facts
 from services.console.readings import ReadingView, may_still_come, reading_view
-from services.console.redis_projection import PAGES_AT_MOST, Listed, RedisProjection, in_ms
+from services.console.redis_projection import PAGES_AT_MOST, CaseList, Known, Listed, RedisProjection
 from services.console.views import CaseSummary, CaseView, UploadView, case_of, case_view, ground_of, summary_of, upload_view
-from services.console.who import Clinic, Person, may_command, may_read_upload, person_of, who_asks
+from services.console.who import Clinic, Person, is_for, may_command, may_read_upload, person_of, who_asks
 from services.console.words import in_snake_case
-from services.runtime.errors import Away
+from services.runtime.errors import Away, NotFolded
 from services.runtime.http import Problem, ProblemRoute
 
 KNOWN_WITHIN_S = 2.0  # the projection is a moment behind the 202, and a page may be read before it
@@ -78,7 +79,13 @@ class Api:
         return {clinic_id: clinic.name for clinic_id, clinic in self._directory().clinics.items()}
 
     def _who(self, request: Request) -> Clinic | Person:
-        return who_asks(request, self._access(), self._directory())
+        return who_asks(request, self._access(), self._directory(), self._now())
+
+    def _person(self, request: Request) -> Person:
+        return person_of(self._who(request), self._directory())
+
+    def _is_for(self, person: Person, course: Course, known: Known) -> bool:
+        return is_for(person, course, known.paged, self._directory())
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1", route_class=ProblemRoute)
@@ -92,16 +99,20 @@ class Api:
     async def upload(self, request: Request, upload_id: UUID) -> UploadView:
         """What became of an upload."""
         who = self._who(request)
-        found = await _soon(lambda: self._upload(UploadId(upload_id)), KNOWN_WITHIN_S)
-        if found is None or not may_read_upload(who, found.clinic_id, self._directory()):
+        found = await _soon(lambda: self._upload(who, UploadId(upload_id)), KNOWN_WITHIN_S)
+        if found is None:
             raise Problem(404, "Unknown upload", "No upload of yours has this id. Send the recording again: the same upload is counted once.")
         return found
 
-    async def _upload(self, upload_id: UploadId) -> UploadView | None:
+    async def _upload(self, who: Clinic | Person, upload_id: UploadId) -> UploadView | None:
         facts = await self._projection.upload(upload_id)
         case_id = case_of(facts)
-        of_case: Facts = (await self._projection.cases([case_id], pages=1))[0][0] if case_id else {}
-        return upload_view(upload_id, facts, of_case)
+        known = (await self._projection.cases([case_id], pages=1))[0] if case_id else None
+        view = upload_view(upload_id, facts, known.facts if known else {})
+        if view is None or may_read_upload(who, view.clinic_id, self._directory()):
+            return view
+        is_of_their_case = isinstance(who, Person) and known is not None and self._is_for(who, Course(known.facts), known)
+        return view if is_of_their_case else None
 
     async def cases(
         self,
@@ -110,12 +121,12 @@ class Api:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: Annotated[str | None, Query(max_length=60)] = None,
     ) -> Cases:
-        """The cases of the person's centres, newest first."""
-        person = person_of(self._who(request))
+        """The cases of the person's centres, and those that they have in hand or were called for, newest first."""
+        person = self._person(request)
         before = _listed(cursor) if cursor is not None else None
         shown = list[CaseSummary]()
         for _ in range(LOOKS_THROUGH // LOOKS_AT_ONCE):
-            listed = await self._next(person, before)
+            listed = await _soon(partial(self._next, person, before), KNOWN_WITHIN_S) or []
             for at, case in listed:
                 before = at
                 if case is not None and (phase is None or case.phase == phase):
@@ -127,49 +138,80 @@ class Api:
         return Cases(cases=shown, next=_cursor(before) if before else None)
 
     async def _next(self, person: Person, before: Listed | None) -> list[tuple[Listed, CaseSummary | None]]:
-        """Return the next of all of a person's centres; those whose facts are forgotten are None, and are taken off the list.
+        """Return the next of all of a person's lists; those that are not for them any more, or whose facts are forgotten, are None.
 
-        A case that was handed from one of them to another stands in both lists: it is shown where it stands first, and is None behind."""
-        of_centres = await asyncio.gather(*(self._projection.listed(centre_id, before, LOOKS_AT_ONCE) for centre_id in person.centres))
-        newest = sorted({each for of_one in of_centres for each in of_one}, reverse=True)[:LOOKS_AT_ONCE]
-        found = await self._projection.cases([CaseId(UUID(each.case_id)) for each in newest], pages=LATEST_PAGES)
-        forgotten = [each.case_id for each, (facts, _) in zip(newest, found, strict=True) if not facts]
+        What is forgotten is taken off the lists. A case may stand in several: it is shown where it stands first in those of the centres, and is
+        None in the others."""
+        of_centres = [CaseList("centre", centre_id) for centre_id in person.centres]
+        lists = [CaseList("person", person.person_id), *of_centres]
+        of_lists = await asyncio.gather(*(self._projection.listed(each, before, LOOKS_AT_ONCE) for each in lists))
+        newest = sorted({each for of_one in of_lists for each in of_one}, reverse=True)[:LOOKS_AT_ONCE]
+        ids = [each.case_id for each in newest]
+        found = await self._projection.cases([CaseId(UUID(each)) for each in ids], pages=LATEST_PAGES)
+        at_centres = await self._projection.listed_at(of_centres, ids)
+        forgotten = [case_id for case_id, known in zip(ids, found, strict=True) if not known.facts]
         if forgotten:
-            await asyncio.gather(*(self._projection.forget(centre_id, forgotten) for centre_id in person.centres))
-        names = self._names()
-        courses = [Course(facts) for facts, _ in found]
-        return [
-            (each, summary_of(course, names) if _stands_first(each, course, person) else None) for each, course in zip(newest, courses, strict=True)
-        ]
+            await asyncio.gather(*(self._projection.forget(each, forgotten) for each in lists))
+        names, shown = self._names(), list[tuple[Listed, CaseSummary | None]]()
+        for each, known, first_ms in zip(newest, found, at_centres, strict=True):
+            course = Course(known.facts)
+            is_shown = first_ms in {None, each.opened_ms} and self._is_for(person, course, known)
+            shown.append((each, summary_of(course, names) if is_shown else None))
+        return shown
 
     async def case(self, request: Request, case_id: UUID) -> CaseView:
         """A case with its uploads and its timeline."""
-        person = person_of(self._who(request))
-        facts, course, cut = await self._found(CaseId(case_id), lambda course: course.is_for(person.person_id, person.centres), pages=PAGES_AT_MOST)
+        person = self._person(request)
+
+        async def look() -> tuple[Known, Course] | None:
+            known = (await self._projection.cases([CaseId(case_id)], pages=PAGES_AT_MOST))[0]
+            course = Course(known.facts)
+            return (known, course) if self._is_for(person, course, known) else None
+
+        found = await _soon(look, KNOWN_WITHIN_S)
+        if found is None:
+            raise _no_case()
+        known, course = found
         ids = tuple(course.people)
         uploads = dict(zip(ids, await asyncio.gather(*(self._projection.upload(each) for each in ids)), strict=True))
-        view = case_view(facts, uploads, self._names(), cut=cut)
+        view = case_view(known.facts, uploads, self._names(), cut=known.cut)
         if view is None:
             raise _no_case()
         return view
 
-    async def _found(self, case_id: CaseId, may_see: Callable[[Course], bool], *, pages: int = LATEST_PAGES) -> tuple[Facts, Course, bool]:
-        """Return what is known of a case, and whether pages of it were left out; Problem 404 where it is not for who asks, or not known."""
+    async def _asked_of(self, case_id: CaseId, who: Clinic | Person, asked: Asked) -> tuple[Facts, Course]:
+        """Return what is known of a case of which something is asked; Problem 404 where it is not for who asks, or not known.
 
-        async def look() -> tuple[Facts, Course, bool] | None:
-            facts, cut = (await self._projection.cases([case_id], pages=pages))[0]
-            course = Course(facts)
-            return (facts, course, cut) if may_see(course) else None
+        What is known so far is enough: cases decides, and a press must not wait for all to be read again. That there is none takes all."""
+
+        async def look() -> tuple[Facts, Course] | None:
+            known = await self._projection.case_so_far(case_id, pages=LATEST_PAGES)
+            course = Course(known.facts)
+            if self._may_ask(who, asked, course, known):
+                return known.facts, course
+            if not known.is_whole:
+                raise NotFolded("redis", "not folded yet")
+            return None
 
         found = await _soon(look, KNOWN_WITHIN_S)
         if found is None:
             raise _no_case()
         return found
 
+    def _may_ask(self, who: Clinic | Person, asked: Asked, course: Course, known: Known) -> bool:
+        """Return whether it is for who asks: a clinic's own, a person's; a reading is finished, and said something about, where it is listed."""
+        if isinstance(who, Clinic):
+            return who.clinic_id in course.clinics()
+        if isinstance(asked, AskFinishReading | AskSay) and course.is_read_at(who.centres):
+            return True
+        return self._is_for(who, course, known)
+
     async def readings(self, request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Readings:
         """What a physician of the person's centres is to read, the earliest deadline first."""
-        person, names = person_of(self._who(request)), self._names()
-        of_centres = await asyncio.gather(*(self._to_read(centre_id, limit + 1, names) for centre_id in person.centres))
+        person, names = self._person(request), self._names()
+        reads = (partial(self._to_read, centre_id, limit + 1, names) for centre_id in person.centres)
+        looked = await asyncio.gather(*(_soon(read, KNOWN_WITHIN_S) for read in reads))
+        of_centres = [each for each in looked if each is not None]
         found = sorted((each for of_one, _ in of_centres for each in of_one), key=lambda each: (each.read_by, str(each.upload_id)))
         return Readings(readings=found[:limit], more=len(found) > limit or any(more for _, more in of_centres))
 
@@ -180,11 +222,11 @@ class Api:
         for start in range(0, LOOKS_THROUGH, LOOKS_AT_ONCE):
             page = await self._projection.to_read(centre_id, start, LOOKS_AT_ONCE)
             of_cases = await self._projection.cases([case_id for case_id, _ in page], pages=1)
-            for (case_id, upload_id), (facts, _) in zip(page, of_cases, strict=True):
-                view = reading_view(facts, upload_id, names)
+            for (case_id, upload_id), known in zip(page, of_cases, strict=True):
+                view = reading_view(known.facts, upload_id, names)
                 if view is not None:
                     found.append(view)
-                elif not may_still_come(facts, upload_id):
+                elif not may_still_come(known.facts, upload_id):
                     read.append((case_id, upload_id))
             at_its_end = len(page) < LOOKS_AT_ONCE
             if at_its_end or len(found) >= limit:
@@ -207,11 +249,11 @@ class Api:
         if isinstance(who, Clinic) and not isinstance(asked, AskSay):
             raise Problem(403, "Not allowed", "A clinic's token only says something: the command `say`. The rest is for the centre's people.")
         if isinstance(who, Person):
-            may_command(person_of(who))
+            may_command(person_of(who, self._directory()))
         if idempotency_key is not None and not _KEY.match(idempotency_key):
             raise Problem(422, "Unusable Idempotency-Key", "Send 1 to 200 visible ASCII characters, a UUID for one.")
         case = CaseId(case_id)
-        facts, course, _ = await self._found(case, lambda course: _may_ask(who, asked, course))
+        facts, course = await self._asked_of(case, who, asked)
         name = f"clinic/{who.clinic_id}" if isinstance(who, Clinic) else who.person_id
         asked_id = command_id(asked, case, name, idempotency_key)
         record = self._sealed(who, asked, case, facts, course, asked_id)
@@ -224,7 +266,7 @@ class Api:
         """Ask the other case, which has to be for the same person, to be linked with this one: who looks at either sees both."""
         if asked.other_case_id == case:
             raise Problem(422, "Not understood", "other_case_id: a case is not linked with itself.")
-        facts, course, _ = await self._found(asked.other_case_id, lambda course: _may_ask(who, asked, course))
+        facts, course = await self._asked_of(asked.other_case_id, who, asked)
         back = AskLink(command="link", other_case_id=case)
         await self._publish(self._sealed(who, back, asked.other_case_id, facts, course, event_id(asked_id, "link back")))
 
@@ -260,19 +302,6 @@ class Api:
         )
 
 
-def _may_ask(who: Clinic | Person, asked: Asked, course: Course) -> bool:
-    """Return whether it is for who asks: a clinic's own, a person's; a reading is finished, and said something about, where it is listed."""
-    if isinstance(who, Clinic):
-        return who.clinic_id in course.clinics()
-    if isinstance(asked, AskFinishReading | AskSay) and course.is_read_at(who.centres):
-        return True
-    return course.is_for(who.person_id, who.centres)
-
-
-def _stands_first(each: Listed, course: Course, person: Person) -> bool:
-    return each.opened_ms == max((in_ms(at) for centre_id, at in course.listed_at.items() if centre_id in person.centres), default=None)
-
-
 def _answer(case_id: CaseId, asked_id: EventId, outcome: Fact | None) -> Response:
     if outcome is None:
         return JSONResponse(Told(case_id=case_id, command_id=asked_id).model_dump(mode="json"), status_code=202)
@@ -286,7 +315,9 @@ def _answer(case_id: CaseId, asked_id: EventId, outcome: Fact | None) -> Respons
 
 def _no_case() -> Problem:
     return Problem(
-        404, "Unknown case", "No case of your centre is known here by this id. GET /v1/cases lists them; one just opened may take a moment."
+        404,
+        "Unknown case",
+        "No case of yours, or of your centre, is known here by this id. GET /v1/cases lists them; one just opened may take a moment.",
     )
 
 
@@ -302,10 +333,14 @@ def _listed(cursor: str) -> Listed:
 
 
 async def _soon(look: Callable[[], Awaitable[T | None]], within_s: float) -> T | None:
-    """Return what look finds, looked for again until the time is over."""
+    """Return what look finds, looked for again until the time is over; NotFolded where it is not known by then."""
     until = time.monotonic() + within_s
     while True:
-        found = await look()
-        if found is not None or time.monotonic() >= until:
-            return found
+        try:
+            found = await look()
+            if found is not None or time.monotonic() >= until:
+                return found
+        except NotFolded:
+            if time.monotonic() >= until:
+                raise
         await asyncio.sleep(LOOKS_EVERY_S)

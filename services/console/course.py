@@ -10,8 +10,8 @@ from contracts.assessments import Assessed
 from contracts.cases import CaseEvents, CaseOpened, CaseRaised, UploadAssessed, UploadReceived
 from contracts.ids import CaseId, CentreId, ClinicId, EventId, PersonId, UploadId
 from contracts.intake import EcgUploaded
-from contracts.vocabulary import Frozen, Instant, Outcome, Priority, Strategy
-from services.console.projection import Facts, lists_at
+from contracts.vocabulary import Frozen, Instant, Outcome, Priority, Strategy, Treatment
+from services.console.projection import Facts
 
 CasePhase = Literal["opened", "acknowledged", "confirmed", "stood_down", "activated", "departed", "arrived", "treated", "closed"]
 ClockName = Literal["first_contact", "received", "opened", "acknowledged", "confirmed", "activated", "departed", "arrived", "treated"]
@@ -51,7 +51,8 @@ _Tells = (
 _ChangesNothing = (
     cases.AssessmentMissed | cases.RepeatAsked | cases.ClinicAnswered | cases.CommandRefused | cases.Said | cases.NoteRequested | cases.NoticeReached
 )
-_PAST_THE_LAB = {"departed", "arrived", "treated", "closed"}
+_AFTERWARDS = {"stood_down", "treated"}  # nobody is awaited, and what comes in still belongs to the case
+_OF_A_COURSE = ("diagnosis", "stood_down_reason", "strategy", "strategy_reason", "referral_centre")  # figures that end with it
 
 
 class HandOver(Frozen):
@@ -109,7 +110,9 @@ class Tick(Frozen):
 
 
 class Course:
-    """What holds of a case. `sources` names for each figure that is set its event."""
+    """What holds of a case. `sources` names for each figure that is set its event.
+
+    The phase follows from what is known, as cases itself has it: from how far the patient has come, else from the lab, else from the diagnosis."""
 
     def __init__(self, facts: Facts) -> None:
         self.opened: CaseOpened | None = None
@@ -121,16 +124,17 @@ class Course:
         self.rounds = 0
         self.centre_id: CentreId | None = None
         self.centre_number = ""
-        self.listed_at: dict[CentreId, Instant] = {}  # whose people read and command it, and since when it is last theirs
-        self.offered_to: set[PersonId] = set()  # who does so whatever their centre
+        self.centres: set[CentreId] = set()  # whose it is, and whose it was before it was handed over
         self.people: dict[UploadId, UploadReceived | UploadAssessed] = {}
         self.listed: dict[UploadId, cases.ReadingListed] = {}
         self.read: set[UploadId] = set()
+        self.let_go: set[UploadId] = set()  # nobody read them in time, and the case ended with them before whoever ended it
         self.hand_over: HandOver | None = None
         self.call_now: CallNow | None = None
         self.proposal: Proposal | None = None
         self.links: dict[CaseId, Link] = {}
         self.alarms: list[Alarm] = []
+        self.moved: Literal["departed", "arrived"] | None = None  # how far the patient has come
         self.lab_centre: CentreId | None = None
         self.figures: dict[str, str | None] = {}  # what people decided, in words or as a code
         self.ticks: dict[tuple[ClockName, str | None], Tick] = {}
@@ -145,18 +149,19 @@ class Course:
         """Return the clinics of the case's uploads."""
         return {upload.clinic_id for upload in self.people.values()}
 
-    def is_for(self, person: PersonId, centres: Iterable[CentreId]) -> bool:
-        """Return whether a person of these centres reads and commands it: it is open for people, and theirs or offered to them."""
-        return self.opened is not None and (person in self.offered_to or not self.listed_at.keys().isdisjoint(centres))
+    def is_in_hands_of(self, person: PersonId) -> bool:
+        """Return whether the person has it in hand, or is asked by name to take it."""
+        return person == self.owner or (self.hand_over is not None and self.hand_over.to_person == person)
+
+    def asked_centre(self) -> CentreId | None:
+        """Return the centre that is asked to take it."""
+        return self.hand_over.to_centre if self.hand_over is not None else None
 
     def is_read_at(self, centres: Iterable[CentreId]) -> bool:
         """Return whether one of its uploads is, or was, on the reading list of one of these centres."""
         return not {listed.centre_id for listed in self.listed.values()}.isdisjoint(centres)
 
     def _add(self, event: CaseEvents, event_id: EventId, sequence: int | None) -> None:
-        centre = lists_at(event)
-        if centre is not None:
-            self.listed_at[centre] = max(event.at, self.listed_at.get(centre, event.at))
         if isinstance(event, _Turns):
             self._turns(event, event_id, sequence)
         elif isinstance(event, _Owns):
@@ -173,37 +178,49 @@ class Course:
     def _turns(self, event: _Turns, event_id: EventId, sequence: int | None) -> None:
         match event:
             case CaseOpened() | CaseRaised():
+                self._raise(event, event_id)
                 self.by, self.headline, self.seen = event, event.headline, sequence
-                self._turn("opened", event_id)
-                self._own(None, event_id)
                 self._source(event_id, "priority", "headline", "clinic_id", "upload_id", "received_at", "seen")
                 if isinstance(event, CaseOpened):
                     self._begin(event, event_id)
             case cases.CaseClosed():
-                self.outcome, self.hand_over = event.outcome, None
+                self.outcome = event.outcome
                 self._source(event_id, "outcome")
-                self._turn("closed", event_id)
+                self._end("closed", event_id)
             case cases.CaseSettled():
-                self.hand_over = None
-                self._turn("closed", event_id)
+                self._end("closed", event_id)
+
+    def _raise(self, event: CaseOpened | CaseRaised, event_id: EventId) -> None:
+        """People are called: what was decided before holds as far as it is of the same course. Who keeps the case is called alone."""
+        if isinstance(event, CaseRaised) and event.kept_by is not None:
+            self.call_now = None  # if they do not answer, the clinic is told anew
+            return
+        if self.opened is None or self.phase in {*_AFTERWARDS, "closed"}:
+            self.moved = self.proposal = None
+            self._undo(*_OF_A_COURSE, "lab_centre")
+        self._undo("stood_down_reason")
+        was_yellow = self.by is not None and self.by.priority is Priority.YELLOW
+        if self.phase != "opened" or was_yellow is not (event.priority is Priority.YELLOW):
+            self.call_now = None  # who is told to call is told anew; where people were called already, it stands
+        self._turn("opened", event_id)
+        self._own(None, event_id)
 
     def _begin(self, event: CaseOpened, event_id: EventId) -> None:
-        if self.opened is not None:  # what was decided of an earlier opening is in the timeline; the figures are this one's
-            for name in (*self.figures, "lab_centre", "outcome"):
-                self.sources.pop(name, None)
-            self.figures, self.ticks = {}, {}
-            self.proposal = self.lab_centre = self.outcome = self.call_now = None
-        self.opened, self.centre_id, self.centre_number = event, event.centre_id, event.centre_number
-        self._source(event_id, "opened_at", "centre_id", "centre_number", "route_reason", "travel_min", "directory_version")
+        if self.opened is not None:  # what was of an earlier opening is in the timeline; the figures are this one's
+            self.sources.pop("outcome", None)
+            self.ticks = {}
+            self.outcome = self.call_now = None
+        self.opened = event
+        self._stand_at(event.centre_id, event.centre_number, event_id)
+        self._source(event_id, "opened_at", "route_reason", "travel_min", "directory_version")
         self._tick("received", event.received_at, event_id)
         self._tick("opened", event.at, event_id)
 
     def _owns(self, event: _Owns, event_id: EventId) -> None:
         match event:
             case cases.Acknowledged():
-                if self.phase == "opened":
-                    self._turn("acknowledged", event_id)
-                self._own(event.by, event_id, keeps_offer=event.by == self.owner)
+                self._own(event.by, event_id)
+                self._turn_by_what_is_known(event_id)
                 if ("acknowledged", None) not in self.ticks:  # the first: the owner may say so again
                     self._tick("acknowledged", event.at, event_id)
             case cases.OwnerReleased():
@@ -211,28 +228,33 @@ class Course:
                 self._own(None, event_id)
             case cases.TakenOver():
                 self._own(event.by, event_id)
+                self._turn_by_what_is_known(event_id)
             case cases.HandOverOffered():
                 whom = {"to_person": event.to_person, "to_centre": event.to_centre}
                 self.hand_over = HandOver(by=event.by, **whom, accept_by=event.accept_by, event_id=event_id)
-                if event.to_person is not None:
-                    self.offered_to.add(event.to_person)
             case cases.HandOverAccepted():
-                self.centre_id, self.centre_number = event.centre_id, event.centre_number
-                self._source(event_id, "centre_id", "centre_number")
+                if event.centre_id != self.centre_id:  # it has a lab of its own, and takes the patient or does not
+                    self._undo("lab_centre", "referral_centre")
+                self._stand_at(event.centre_id, event.centre_number, event_id)
                 self._own(event.by, event_id)
-            case cases.HandOverDeclined() | cases.HandOverExpired():
+                self._turn_by_what_is_known(event_id)
+            case cases.HandOverDeclined():
+                if event.is_final:
+                    self.hand_over = None
+            case cases.HandOverExpired():
                 self.hand_over = None
 
     def _decides(self, event: _Decides, event_id: EventId) -> None:
         match event:
             case cases.Confirmed():
-                self._turn("confirmed", event_id)
+                self._undo("stood_down_reason")
                 self._figure("diagnosis", event.diagnosis, event_id)
                 self._tick("confirmed", event.at, event_id)
+                self._turn_by_what_is_known(event_id)
             case cases.StoodDown():
-                self._turn("stood_down", event_id)
+                self._undo("diagnosis")
                 self._figure("stood_down_reason", event.reason, event_id)
-                self.hand_over = None
+                self._end("stood_down", event_id)
             case cases.StrategyProposed():
                 self.proposal = Proposal(**event.model_dump(include=set(Proposal.model_fields)), event_id=event_id)
             case cases.StrategyChosen():
@@ -241,28 +263,29 @@ class Course:
             case cases.ReferralAccepted():
                 self._figure("referral_centre", event.centre_id, event_id)
             case cases.LabActivated():
-                if self.phase not in _PAST_THE_LAB:
-                    self._turn("activated", event_id)
                 self.lab_centre = event.centre_id
                 self._source(event_id, "lab_centre")
                 self._tick("activated", event.at, event_id)
+                self._turn_by_what_is_known(event_id)
             case cases.ActivationCancelled():
-                self._turn("acknowledged", event_id)
-                self.lab_centre = None
-                self._source(event_id, "lab_centre")
-                self.ticks.pop(("activated", None), None)
+                self._undo("lab_centre", "diagnosis")
+                self.hand_over = None
+                self._turn_by_what_is_known(event_id)
 
     def _travels(self, event: _Travels, event_id: EventId) -> None:
         match event:
             case cases.PatientDeparted():
-                self._turn("departed", event_id)
+                self.moved = "departed"
                 self._tick("departed", event.happened_at, event_id)
+                self._turn_by_what_is_known(event_id)
             case cases.PatientArrived():
-                self._turn("arrived", event_id)
+                self.moved = "arrived"
                 self._tick("arrived", event.happened_at, event_id, event.place)
+                self._turn_by_what_is_known(event_id)
             case cases.Treated():
-                self._turn("treated", event_id)
                 self._tick("treated", event.happened_at, event_id, event.treatment)
+                if event.treatment is not Treatment.LYSIS_BOLUS:  # after which the patient still goes to the centre
+                    self._end("treated", event_id)
 
     def _tells(self, event: _Tells, event_id: EventId) -> None:
         match event:
@@ -284,6 +307,9 @@ class Course:
                 self.alarms.append(Alarm(centre_id=event.centre_id, rosters=event.rosters, at=event.at, event_id=event_id))
             case cases.ReadingListed():
                 self.listed[event.upload_id] = event
+                self.sources.pop(f"overdue/{event.upload_id}", None)  # it may be listed again, with another deadline
+                self.read.discard(event.upload_id)
+                self.let_go.discard(event.upload_id)
                 self._source(event_id, f"listed/{event.upload_id}")
             case cases.ReadingDone():
                 self.read.add(event.upload_id)
@@ -294,11 +320,37 @@ class Course:
         self.phase = phase
         self._source(event_id, "phase")
 
-    def _own(self, person: PersonId | None, event_id: EventId, *, keeps_offer: bool = False) -> None:
-        self.owner = person
+    def _end(self, phase: CasePhase, event_id: EventId) -> None:
+        """Nothing more is awaited of anybody."""
+        self.hand_over = None
+        self.let_go |= {upload_id for upload_id in self.listed if f"overdue/{upload_id}" in self.sources}
+        self._turn(phase, event_id)
+
+    def _turn_by_what_is_known(self, event_id: EventId) -> None:
+        by_decision: CasePhase = "activated" if self.lab_centre else "confirmed" if self.figures.get("diagnosis") else "acknowledged"
+        phase = self.moved or by_decision
+        if phase != self.phase:
+            self._turn(phase, event_id)
+
+    def _own(self, person: PersonId | None, event_id: EventId) -> None:
+        self.owner, self.hand_over = person, None
         self._source(event_id, "owner")
-        if not keeps_offer:
-            self.hand_over = None
+
+    def _stand_at(self, centre_id: CentreId, number: str, event_id: EventId) -> None:
+        self.centre_id, self.centre_number = centre_id, number
+        self.centres.add(centre_id)
+        self._source(event_id, "centre_id", "centre_number")
+
+    def _undo(self, *names: str) -> None:
+        """Forget what does not hold any more, and when it was so; it is in the timeline."""
+        for name in names:
+            self.sources.pop(name, None)
+            self.figures.pop(name, None)
+            if name == "lab_centre":
+                self.lab_centre = None
+                self.ticks.pop(("activated", None), None)
+            elif name == "diagnosis":
+                self.ticks.pop(("confirmed", None), None)
 
     def _figure(self, name: str, value: str | None, event_id: EventId) -> None:
         self.figures[name] = value

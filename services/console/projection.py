@@ -12,6 +12,7 @@ from uuid import UUID
 from contracts import topics
 from contracts.assessments import Assessed
 from contracts.cases import (
+    Acknowledged,
     CaseEvent,
     CaseOpened,
     CommandRefused,
@@ -21,11 +22,13 @@ from contracts.cases import (
     NoteRequested,
     NoticeReached,
     NoticeReported,
+    PageReason,
     PageRequested,
     ReadingListed,
+    TakenOver,
 )
 from contracts.envelope import Envelope
-from contracts.ids import CentreId, EventId, UploadId
+from contracts.ids import CentreId, EventId, PersonId, UploadId
 from contracts.intake import EcgUploaded
 from contracts.topics import Topic, read_event
 from contracts.vocabulary import Event, Frozen, Instant
@@ -34,6 +37,8 @@ from services.console.words import Told
 TOPICS = MappingProxyType({topic.name: topic for topic in topics.TOPICS})
 # As long as a case is open there are more of them.
 REPEATING = (PageRequested, NobodyOnCall, NoteRequested, NoticeReported, NoticeReached, CommandRefused)
+# Who is asked to take a case over reads it while they are asked; the next method follows one that was paged before, for whatever it was.
+_NOT_FOR_THE_CASE = {PageReason.HAND_OVER, PageReason.NEXT_METHOD, PageReason.NOBODY_ON_CALL}
 
 
 class Fact(Frozen):
@@ -69,6 +74,8 @@ class Place:
     id: UUID
     repeating: bool = False
     listed_at: CentreId | None = None  # the centre in whose list of cases this fact puts the case
+    listed_for: PersonId | None = None  # the person in whose list it does so, whatever their centre
+    paged: PersonId | None = None  # who was called for the case: they read and command it from now on
     to_read: "ToRead | None" = None  # what this fact puts on a reading list
 
 
@@ -99,15 +106,15 @@ def places_of(event: Told) -> tuple[Place, ...]:
         return (Place("upload", event.upload_id),)
     assert isinstance(event, CaseEvent)  # noqa: S101 - the union of words.py says so; a type checker is told
     if isinstance(event, REPEATING):
-        return (Place("case", event.case_id, repeating=True),)
+        return (Place("case", event.case_id, repeating=True, listed_for=lists_for(event), paged=_pages(event)),)
     to_read = ToRead(event.centre_id, event.upload_id, event.read_by) if isinstance(event, ReadingListed) else None
-    of_case = Place("case", event.case_id, listed_at=lists_at(event), to_read=to_read)
+    of_case = Place("case", event.case_id, listed_at=lists_at(event), listed_for=lists_for(event), to_read=to_read)
     upload_id = getattr(event, "upload_id", None)
     return (of_case, Place("upload", upload_id)) if upload_id else (of_case,)
 
 
 def lists_at(event: Event) -> CentreId | None:
-    """Return the centre whose case it is from this event on, beside those whose it was: it was opened there, offered to it, taken over by it."""
+    """Return the centre that has to do with the case from this event on: it was opened there, offered to it, taken over by it."""
     match event:
         case CaseOpened() | HandOverAccepted():
             return event.centre_id
@@ -115,6 +122,23 @@ def lists_at(event: Event) -> CentreId | None:
             return event.to_centre
         case _:
             return None
+
+
+def lists_for(event: Event) -> PersonId | None:
+    """Return the person who may have to do with the case from this event on: paged, asked by name to take it, having it in hand."""
+    match event:
+        case PageRequested() if event.reason is not PageReason.NOBODY_ON_CALL:
+            return event.person_id
+        case HandOverOffered():
+            return event.to_person
+        case Acknowledged() | TakenOver() | HandOverAccepted():
+            return event.by
+        case _:
+            return None
+
+
+def _pages(event: Event) -> PersonId | None:
+    return event.person_id if isinstance(event, PageRequested) and event.reason not in _NOT_FOR_THE_CASE else None
 
 
 def in_order(facts: Facts) -> list[Fact]:

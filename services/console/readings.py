@@ -26,10 +26,10 @@ class ReadingView(Frozen):
 
 
 def reading_view(facts: Facts, upload_id: UploadId, clinic_names: dict[ClinicId, str]) -> ReadingView | None:
-    """Return an upload as it stands on the reading list; None where it was never listed, or was read."""
+    """Return an upload as it stands on the reading list; None where it was never listed, was read, or is let go."""
     course = Course(facts)
     listed = course.listed.get(upload_id)
-    if listed is None or upload_id in course.read:
+    if listed is None or upload_id in course.read | course.let_go:
         return None
     known = course.people.get(upload_id)
     sources = dict.fromkeys(("centre_id", "clinic_id", "headline", "received_at", "read_by"), course.sources[f"listed/{upload_id}"])

@@ -15,7 +15,7 @@ from structlog import get_logger
 from contracts.envelope import Envelope, EnvelopeUnreadable, open_envelope
 from contracts.topics import EventUnreadable, Topic, read_event
 from contracts.vocabulary import Frozen
-from services.console.redis_projection import KEPT
+from services.console.redis_projection import KEPT, WHAT
 from services.runtime.errors import Away
 from services.runtime.fence import Fence, Reflects
 from services.runtime.folded import Folded, lowest, partition_of
@@ -39,7 +39,7 @@ def refolding(redis: Redis, kafka: str, groups: Mapping[Topic, Sequence[str]], f
         return await _committed(kafka, groups)
 
     logs = [KafkaLog(kafka, topic, "console-log") for topic in groups]
-    return Folded(Fence(redis, "console"), logs, [RECENT, KEPT], apply, handled, now)
+    return Folded(Fence(redis, WHAT), logs, [RECENT, KEPT], apply, handled, now)
 
 
 async def _committed(kafka: str, groups: Mapping[Topic, Sequence[str]]) -> Reflects:

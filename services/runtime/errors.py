@@ -3,6 +3,7 @@
 GreenchannelError
 +- Away                something that we stand on cannot be reached: wait and try again, without end
 |  +- NotLoaded        it can be reached, and nobody has put anything there yet
+|  +- NotFolded        it can be reached, and it is not known that what lies there is all that the log says
 +- BlobMissing         the blob store is there, the blob is not
 +- BlobDamaged         the blob's bytes are not those that were stored
 +- ConfigurationError  a setting or a file that people write is wrong: the sentence says which and what to do
@@ -32,6 +33,10 @@ class NotLoaded(Away):
 
     def __str__(self) -> str:
         return f"{self.what}: nothing is loaded yet: {self.cause}"
+
+
+class NotFolded(Away):
+    """What lies there is being read again from the log: what is not found may be there all the same."""
 
 
 class BlobMissing(GreenchannelError):

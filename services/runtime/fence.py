@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from services.runtime.buckets import COUNT, prefix_of
-from services.runtime.errors import Away
+from services.runtime.errors import NotFolded
 from services.runtime.redis_link import reaching_redis
 from services.runtime.scripts import Call, Script, run, run_all
 
@@ -48,16 +48,26 @@ def fenced(what: str, lua: str) -> Script:
 
 
 @contextmanager
-def asking_folded(refused: asyncio.Event) -> Iterator[None]:
-    """Turn what a fenced script was kept out by into Away, and set refused, for whoever folds. Raises Away."""
+def asking_fenced() -> Iterator[None]:
+    """Turn what a fenced script was kept out by into NotFolded. Raises Away."""
     with reaching_redis():
         try:
             yield
         except ResponseError as error:
             if not str(error).startswith(UNFOLDED):
                 raise
-            refused.set()
-            raise Away("redis", "not folded yet") from None
+            raise NotFolded("redis", "not folded yet") from None
+
+
+@contextmanager
+def asking_folded(refused: asyncio.Event) -> Iterator[None]:
+    """As asking_fenced, and set refused, for whoever folds."""
+    try:
+        with asking_fenced():
+            yield
+    except NotFolded:
+        refused.set()
+        raise
 
 
 _SURVEY = "return {run_id(), redis.call('GET', KEYS[1] .. ':folded:@what'), redis.call('HGETALL', KEYS[1] .. ':reflects:@what')}"

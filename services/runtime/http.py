@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from structlog import get_logger
 
-from services.runtime.errors import Away, GreenchannelError, NotLoaded
+from services.runtime.errors import Away, GreenchannelError, NotFolded, NotLoaded
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
@@ -48,6 +48,9 @@ def away_problem(away: Away) -> Response:
             f"This server has no {away.what} yet. Ask whoever runs it to load it; then send the same again. Until then call the centre by telephone."
         )
         return problem(503, "Not set up yet", detail, headers=headers)
+    if isinstance(away, NotFolded):
+        detail = "Whether there is something to show is not known: it is being read again from the log. Ask again in a few seconds."
+        return problem(503, "Not known yet", f"{detail} Where it is urgent, call by telephone.", headers=headers)
     return problem(503, "Away for the moment", f"{away.what} cannot be reached. Send the same again in a few seconds.", headers=headers)
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
+from redis.asyncio import Redis
 
 from contracts import topics
 from contracts.access import Access, AccountAdded, ClinicTokenAdded, Role, digest_of
@@ -15,7 +16,8 @@ from contracts.directory import Directory
 from contracts.envelope import Record
 from services.console.api import Api
 from services.console.app import HTTP_PLAN, PROJECTOR_PLAN
-from services.console.redis_projection import RedisProjection
+from services.console.redis_projection import WHAT, RedisProjection
+from services.runtime.fence import Fence
 from services.runtime.producer import Producer
 from services.runtime.redis_link import connect
 from services.runtime.settings import Settings
@@ -23,7 +25,7 @@ from tests.conftest import Stack
 from tests.integration.notify.running import running, until
 from tests.unit.console.story import Story
 
-TOKENS = {name: f"{name}-token" for name in ("clinic", "other", "ann", "eve", "zoe", "guest", "quality")}
+TOKENS = {name: f"{name}-token" for name in ("clinic", "other", "ann", "eve", "zoe", "guest", "quality", "lee")}
 
 
 def _centre(name: str) -> dict[str, object]:
@@ -35,7 +37,7 @@ DIRECTORY = Directory.model_validate(
         "version": "test-1",
         "centres": {name: _centre(name) for name in ("centre", "elsewhere")},
         "clinics": {name: {"name": name.title(), "network": "county", "travel_min": {"centre": 14}} for name in ("clinic", "other")},
-        "people": {name: {"name": name.title(), "methods": {"local": True}} for name in ("ann", "eve", "zoe", "quality")},
+        "people": {name: {"name": name.title(), "methods": {"local": True}} for name in ("ann", "eve", "zoe", "quality", "lee")},
         "policies": {
             "centre": {"steps": [{"page": ["person:ann", "person:zoe", "person:quality"]}]},
             "elsewhere": {"steps": [{"page": ["person:eve", "person:zoe"]}]},
@@ -49,7 +51,7 @@ def access() -> Access:
     held = Access()
     for name in ("clinic", "other"):
         held.hear(ClinicTokenAdded(at=T0, token_sha256=digest_of(TOKENS[name]), clinic_id=name))
-    for name in ("ann", "eve", "zoe", "guest", "quality"):
+    for name in ("ann", "eve", "zoe", "guest", "quality", "lee"):
         role = Role.QUALITY if name == "quality" else Role.CLINICIAN
         held.hear(AccountAdded(at=T0, token_sha256=digest_of(TOKENS[name]), person_id=name, roles=(role,)))
     return held
@@ -92,6 +94,14 @@ async def console(stack: Stack) -> AsyncIterator[Asking]:
     settings = Settings.model_construct(kafka=stack.kafka, redis=stack.redis, blobs=stack.blobs, instance="test")
     async with running(settings, PROJECTOR_PLAN), api(stack) as asking:
         yield asking
+
+
+async def say_folded(redis: Redis) -> None:
+    """Have every bucket say that what lies there is all that the log says, as the projector does once it is so."""
+    fence = Fence(redis, WHAT)
+    lacking = [each.number for each in await fence.survey() if not each.is_folded]
+    begun = {each.number: (each.server, each.says or "") for each in await fence.join(lacking)}
+    assert await fence.finish(begun, {}) == []
 
 
 def a_story(kind: type[Story] = Story) -> Story:

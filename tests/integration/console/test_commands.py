@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import httpx
 
 from contracts import topics
-from contracts.cases import Acknowledged, CommandRefused, Confirmed
+from contracts.cases import Acknowledged, CommandRefused, Confirmed, PageRequested
 from contracts.commands import AcceptReferral, Acknowledge, Confirm, LinkCase, Say
-from contracts.envelope import seal
+from contracts.envelope import Record, seal
 from contracts.ids import EventId, event_id
 from contracts.vocabulary import Diagnosis
 from tests.integration.console.asking import a_story, api, console, soon, tell, tell_until_shown
@@ -206,7 +206,7 @@ async def test_a_case_that_is_offered_to_another_centre_is_read_listed_and_comma
         assert (await ask.get(f"/v1/cases/{life.case}")).status_code == 200
         assert (await ask.get(f"/v1/cases/{life.case}", "eve")).status_code == 404
         assert (await ask.press(life.case, "eve", command="accept_hand_over")).status_code == 404
-        await tell(producer, life, "HandOverOffered")
+        await producer.publish(topics.CASES, [_first(life, "HandOverOffered")])
 
         async def offered() -> bool:
             return (await ask.get(f"/v1/cases/{life.case}", "eve")).status_code == 200
@@ -216,3 +216,64 @@ async def test_a_case_that_is_offered_to_another_centre_is_read_listed_and_comma
         listed = [[each["case_id"] for each in (await ask.get("/v1/cases", who)).json()["cases"]] for who in ("ann", "eve")]
     assert pressed.status_code == 202
     assert [each.count(str(life.case)) for each in listed] == [1, 1]
+
+
+async def test_who_is_paged_by_no_centre_any_more_sees_lists_and_commands_what_they_were_called_for_and_nothing_else(stack):
+    called, others = a_story(Life), a_story(Life)
+    page = next(event for _, event in called.heard() if isinstance(event, PageRequested)).model_copy(update={"person_id": "lee"})
+    about = {"source": "cases", "subject": called.case, "key": called.key, "time": page.at, "recorded": page.at, "correlation": called.first}
+    async with console(stack) as ask, writing(stack) as producer:
+        for life in (called, others):
+            await tell_until_shown(ask, producer, life, "UploadAssessed", "CaseOpened")
+        assert (await ask.get(f"/v1/cases/{called.case}", "lee")).status_code == 404
+        assert str(called.case) not in {each["case_id"] for each in (await ask.get("/v1/cases", "lee")).json()["cases"]}
+        await producer.publish(topics.CASES, [seal(page, event_id=EventId(uuid4()), causation=called.first, sequence=99, **about)])
+
+        async def is_shown() -> bool:
+            return (await ask.get(f"/v1/cases/{called.case}", "lee")).status_code == 200
+
+        await until(is_shown)
+        listed = {each["case_id"] for each in (await ask.get("/v1/cases", "lee")).json()["cases"]}
+        answers = [
+            await ask.press(called.case, "lee"),
+            await ask.get(f"/v1/uploads/{called.first}", "lee"),
+            await ask.press(others.case, "lee"),
+            await ask.get(f"/v1/uploads/{others.first}", "lee"),
+        ]
+    assert {str(called.case), str(others.case)} & listed == {str(called.case)}
+    assert [answer.status_code for answer in answers] == [202, 200, 404, 404]
+
+
+async def test_who_was_offered_a_case_and_did_not_take_it_reads_lists_and_commands_it_no_more(stack):
+    life = a_story(Life)
+    async with console(stack) as ask, writing(stack) as producer:
+        await tell_until_shown(ask, producer, life, "UploadAssessed", "CaseOpened")
+        await tell(producer, life, "HandOverOffered", "HandOverExpired", "HandOverDeclined", "HandOverAccepted")
+
+        async def over() -> bool:
+            return (await ask.get(f"/v1/cases/{life.case}", "zoe")).json().get("owner") == "ann"
+
+        await until(over)
+        assert (await ask.get(f"/v1/cases/{life.case}", "eve")).status_code == 200  # of the centre that accepted it
+        declined = a_story(Life)
+        await tell_until_shown(ask, producer, declined, "UploadAssessed", "CaseOpened")
+        await producer.publish(topics.CASES, [_first(declined, "HandOverOffered")])
+
+        async def is_asked() -> bool:
+            return (await ask.get(f"/v1/cases/{declined.case}", "eve")).status_code == 200
+
+        await until(is_asked)
+        await producer.publish(topics.CASES, [_first(declined, "HandOverExpired")])
+
+        async def is_over() -> bool:
+            return (await ask.get(f"/v1/cases/{declined.case}", "eve")).status_code == 404
+
+        await until(is_over)
+        taken = await ask.press(declined.case, "eve", command="take_over", reason="mine")
+        listed = {each["case_id"] for each in (await ask.get("/v1/cases", "eve")).json()["cases"]}
+    assert taken.status_code == 404
+    assert {str(life.case), str(declined.case)} & listed == {str(life.case)}
+
+
+def _first(story: Story, kind: str) -> Record:
+    return next(record for _, record in story.told if dict(record.headers)["ce_type"].decode() == kind)

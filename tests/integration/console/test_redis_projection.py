@@ -12,45 +12,51 @@ from contracts.ids import CaseId, EventId, UploadId
 from contracts.topics import CASES
 from contracts.vocabulary import Lane, Priority
 from services.console.projection import fact_of, places_of
-from services.console.redis_projection import KEPT, PAGES_AT_MOST, RedisProjection
+from services.console.redis_projection import KEPT, PAGES_AT_MOST, CaseList, RedisProjection
 from services.runtime.redis_link import connect
-from tests.integration.console.asking import a_story, api
+from tests.integration.console.asking import a_story, api, say_folded
 from tests.unit.console.story import Story
+
+CENTRE = CaseList("centre", "centre")
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 async def test_any_order_and_any_repeats_of_the_events_are_remembered_the_same(stack, data):
     redis, now = connect(stack.redis), datetime.now(UTC)
+    await say_folded(redis)
     projection, story = RedisProjection(redis), a_story()
     heard = story.heard()
     order = [*data.draw(st.permutations(heard)), *data.draw(st.lists(st.sampled_from(heard), max_size=10))]
     for fact, event in order:
         await projection.add([(fact, places_of(event))], now)
-    [(of_case, cut)] = await projection.cases([story.case], pages=PAGES_AT_MOST)
+    [known] = await projection.cases([story.case], pages=PAGES_AT_MOST)
     of_uploads = [await projection.upload(each) for each in (story.first, story.second)]
-    listed = [each for each in await projection.listed("centre", None, 10_000) if each.case_id == str(story.case)]
+    listed = [each for each in await projection.listed(CENTRE, None, 10_000) if each.case_id == str(story.case)]
     await redis.aclose()
     places = [(fact, place) for fact, event in heard for place in places_of(event)]
-    assert not cut
-    assert of_case == {fact.event_id: fact for fact, place in places if place.of == "case"}
+    assert not known.cut
+    assert known.paged == {"ann"}
+    assert known.facts == {fact.event_id: fact for fact, place in places if place.of == "case"}
     assert of_uploads == [{fact.event_id: fact for fact, place in places if place.id == each} for each in (story.first, story.second)]
     assert len(listed) == 1
 
 
 async def test_the_first_that_is_told_of_an_event_stands(stack):
     redis, now, story = connect(stack.redis), datetime.now(UTC), a_story()
+    await say_folded(redis)
     projection = RedisProjection(redis)
     fact, event = next(each for each in story.heard() if each[0].type == "CaseOpened")
     for each in (fact, fact.model_copy(update={"causation_id": story.press})):
         await projection.add([(each, places_of(event))], now)
-    [(facts, _)] = await projection.cases([story.case], pages=1)
+    [known] = await projection.cases([story.case], pages=1)
     await redis.aclose()
-    assert facts == {fact.event_id: fact}
+    assert known.facts == {fact.event_id: fact}
 
 
 async def test_a_case_that_is_opened_again_is_listed_by_its_last_opening_whichever_is_told_first(stack):
     redis, now = connect(stack.redis), datetime.now(UTC)
+    await say_folded(redis)
     projection = RedisProjection(redis)
     for turn in (1, -1):
         story = a_story()
@@ -59,20 +65,21 @@ async def test_a_case_that_is_opened_again_is_listed_by_its_last_opening_whichev
         again = again.model_copy(update={"told": event.model_copy(update={"at": again.at}).model_dump_json()})
         for each in (fact, again)[::turn]:
             await projection.add([(each, places_of(event))], now)
-        [listed] = [each for each in await projection.listed("centre", None, 10_000) if each.case_id == str(story.case)]
+        [listed] = [each for each in await projection.listed(CENTRE, None, 10_000) if each.case_id == str(story.case)]
         assert listed.opened_ms == int(again.at.timestamp() * 1000)
     await redis.aclose()
 
 
 async def test_what_is_old_is_forgotten_and_of_endless_pages_the_newest_stay(stack):
     redis = connect(stack.redis)
+    await say_folded(redis)
     projection, story, now = RedisProjection(redis), a_story(), datetime.now(UTC)
     heard = {fact.type: (fact, event) for fact, event in story.heard()}
     old = Story(str(uuid4()), now - KEPT - timedelta(hours=1))
     for fact, event in old.heard():
         await projection.add([(fact, places_of(event))], now)
     assert await projection.upload(old.first) == {}
-    assert str(old.case) not in {each.case_id for each in await projection.listed("centre", None, 10_000)}
+    assert str(old.case) not in {each.case_id for each in await projection.listed(CENTRE, None, 10_000)}
 
     for fact, event in heard.values():
         await projection.add([(fact, places_of(event))], now)
@@ -80,13 +87,13 @@ async def test_what_is_old_is_forgotten_and_of_endless_pages_the_newest_stay(sta
     for number in range(PAGES_AT_MOST + 50):
         again = asked.model_copy(update={"event_id": EventId(uuid4()), "sequence": 1000 + number})
         await projection.add([(again, places_of(event))], now)
-    [(facts, cut)] = await projection.cases([story.case], pages=PAGES_AT_MOST)
-    assert cut
-    assert {fact.type for fact in facts.values()} >= {"CaseOpened", "Acknowledged", "PageRequested"}
-    pages = [fact.sequence for fact in facts.values() if fact.type == "PageRequested"]
+    [known] = await projection.cases([story.case], pages=PAGES_AT_MOST)
+    assert known.cut
+    assert {fact.type for fact in known.facts.values()} >= {"CaseOpened", "Acknowledged", "PageRequested"}
+    pages = [fact.sequence for fact in known.facts.values() if fact.type == "PageRequested"]
     assert (len(pages), max(pages)) == (PAGES_AT_MOST, 1000 + PAGES_AT_MOST + 49)
     left = [await redis.pttl(key) async for key in redis.scan_iter(f"*:console:*:{story.case}")]
-    assert len(left) == 2
+    assert len(left) == 3
     assert all(0 < each <= KEPT.total_seconds() * 1000 for each in left)
     await redis.aclose()
 
@@ -112,6 +119,7 @@ async def hear(projection: RedisProjection, event: CaseEvent, sequence: int) -> 
 async def test_what_is_to_be_read_is_listed_by_its_deadline_and_what_was_read_is_not_whichever_is_heard_first(stack, data):
     redis = connect(stack.redis)
     await redis.flushall()
+    await say_folded(redis)
     projection, now = RedisProjection(redis), datetime.now(UTC)
     late, soon, done = (reading(now + timedelta(minutes=each), done=each == 1) for each in (50, 20, 1))
     events = [(each, number) for of_one in (late, soon, done) for number, each in enumerate(of_one, 1)]
@@ -132,6 +140,7 @@ async def test_what_is_to_be_read_is_listed_by_its_deadline_and_what_was_read_is
 
 async def test_a_reading_is_finished_by_its_centres_people_though_it_is_no_case_for_them(stack):
     redis = connect(stack.redis)
+    await say_folded(redis)
     events = reading(datetime.now(UTC) + timedelta(minutes=20), done=False)
     for sequence, event in enumerate(events, 1):
         await hear(RedisProjection(redis), event, sequence)

@@ -14,9 +14,10 @@ from redis.asyncio import Redis
 from contracts import topics
 from contracts.ids import CaseId, EventId, UploadId
 from services.console.projection import Fact, Place
-from services.console.redis_projection import RedisProjection
+from services.console.redis_projection import CaseList, RedisProjection
 from services.notify.sent_notices import SentNotices
 from services.runtime.archive import UploadedFile
+from services.runtime.errors import NotFolded
 from services.runtime.fence import Lease
 from services.runtime.inbox import HANDLED, Inbox
 from services.runtime.redis_link import connect
@@ -24,7 +25,7 @@ from services.runtime.waiting import until_there
 from services.triage.decode import decode
 from services.triage.recent import AT_MOST, RecentEcgs
 from tests.conftest import Stack
-from tests.integration.console.asking import a_story, console, tell
+from tests.integration.console.asking import a_story, console, say_folded, tell
 from tests.integration.notify.centre import Provider, a_page, deliveries, notify
 from tests.integration.notify.running import publish, until, writing
 from tests.integration.triage.test_recent import assessed_of
@@ -70,10 +71,13 @@ async def test_the_projection_keeps_facts_of_cases_in_several_buckets(redis: Red
         fact = _fact(number, now)
         places = [Place("case", case, listed_at="centre"), Place("upload", upload)]
         await projection.add([(fact, places)], now)
+    with pytest.raises(NotFolded):
+        await projection.cases(cases, pages=10)
+    await say_folded(redis)
     found = await projection.cases(cases, pages=10)
-    assert [len(facts) for facts, _ in found] == [1] * 20
+    assert [len(known.facts) for known in found] == [1] * 20
     assert len(await projection.upload(upload)) == 20
-    assert {each.case_id for each in await projection.listed("centre", None, 50)} == {str(case) for case in cases}
+    assert {each.case_id for each in await projection.listed(CaseList("centre", "centre"), None, 50)} == {str(case) for case in cases}
 
 
 def _fact(number: int, now: datetime) -> Fact:
@@ -107,8 +111,8 @@ async def test_the_projection_of_an_emptied_cluster_comes_back(redis: Redis, on_
     stories, projection = [a_story() for _ in range(5)], RedisProjection(redis)
 
     async def there() -> bool:
-        found = await projection.cases([story.case for story in stories], pages=1)
-        return all("CaseOpened" in {fact.type for fact in facts.values()} for facts, _ in found)
+        found = [await projection.case_so_far(story.case, pages=1) for story in stories]
+        return all(known.is_whole and "CaseOpened" in {fact.type for fact in known.facts.values()} for known in found)
 
     async with console(on_cluster), writing(on_cluster) as producer:
         for story in stories:

@@ -66,6 +66,7 @@ class Life(Story):
         self._does(cases.ReferralAccepted, 10.2, by="ann", centre_id="elsewhere")
         self._does(cases.LabActivated, 10.3, by="ann", centre_id="elsewhere")
         self._does(cases.ActivationCancelled, 10.4, by="ann", reason="ST came down")
+        self._does(cases.Confirmed, 10.5, by="ann", diagnosis=Diagnosis.STEMI)
         self._does(cases.LabActivated, 10.6, by="ann", centre_id="elsewhere")
         self._does(cases.PatientDeparted, 11, by="ann", happened_at=self.contact + timedelta(minutes=10.8))
         self._does(cases.PatientArrived, 21, by="ann", place=Arrival.LAB, happened_at=self.contact + timedelta(minutes=20))

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.cases import CaseEvent, CaseOpened, CaseRaised, StoodDown
+from contracts.cases import CaseEvent, CaseOpened, CaseRaised, Confirmed, HandOverDeclined, PageReason, StoodDown
 from contracts.ids import EventId
 from contracts.topics import CASES
-from contracts.vocabulary import Priority
-from services.console.course import Course
+from contracts.vocabulary import Diagnosis, Priority
 from services.console.projection import Fact, Place, places_of
 from services.console.views import CaseView, case_view, upload_view
 from services.console.words import Told, in_snake_case, line_for_clinic, line_of
@@ -115,7 +114,7 @@ def test_the_wire_is_counted_from_first_contact_and_every_clock_names_its_event(
         ("received", 2.0, None),
         ("opened", 2.2, None),
         ("acknowledged", 5.5, None),
-        ("confirmed", 10.0, None),
+        ("confirmed", 10.5, None),
         ("activated", 10.6, None),
         ("departed", 10.8, None),
         ("arrived", 20.0, "lab"),
@@ -154,17 +153,61 @@ def test_a_hand_over_is_pending_until_it_is_taken_refused_or_late():
     assert [view(HEARD[: index + 2]).hand_over for index in offers] == [None, None, None]
 
 
-def test_from_the_offer_on_a_case_is_for_the_people_it_is_offered_to():
-    def course(kind: str) -> Course:
-        return Course({fact.event_id: fact for fact, _ in HEARD[: LIFE.until(kind)]})
+def test_a_hand_over_is_still_pending_after_one_of_several_who_are_asked_declined():
+    offered = next(index for index, (fact, _) in enumerate(HEARD) if fact.type == "HandOverOffered")
+    declined = [later(HandOverDeclined, 900, by="eve", reason="in the lab", is_final=is_final) for is_final in (False, True)]
+    assert [view([*HEARD[: offered + 1], each]).hand_over is not None for each in declined] == [True, False]
 
-    opened, offered, to_eve = course("CaseOpened"), course("HandOverExpired"), course("HandOverDeclined")
-    assert opened.is_for("ann", ["centre"])
-    assert not opened.is_for("zoe", ["elsewhere"])
-    assert offered.is_for("zoe", ["elsewhere"])
-    assert not offered.is_for("eve", ["third"])
-    assert to_eve.is_for("eve", ["third"])
-    assert {place.listed_at for _, event in HEARD for place in places_of(event)} == {None, "centre", "elsewhere"}
+
+def test_what_does_not_hold_any_more_is_not_shown_and_names_no_event():
+    cancelled = after("ActivationCancelled")
+    stood_down = later(StoodDown, 900, by="ann", reason="early repolarisation")
+    raised = later(CaseRaised, 901, upload_id=LIFE.first, priority=Priority.RED, headline="again")
+    confirmed = later(Confirmed, 901, by="ann", diagnosis=Diagnosis.STEMI)
+    taken = HEARD[: LIFE.until("ReferralAccepted")]
+    over, again, resumed = view([*taken, stood_down]), view([*taken, stood_down, raised]), view([*taken, stood_down, confirmed])
+    assert (cancelled.diagnosis, cancelled.lab_centre) == (None, None)
+    assert (over.diagnosis, again.diagnosis, resumed.diagnosis) == (None, None, "stemi")
+    assert (again.stood_down_reason, resumed.stood_down_reason) == (None, None)
+    assert (again.strategy, again.strategy_proposed, again.referral_centre) == (None, None, None)
+    assert (resumed.strategy, resumed.referral_centre) == ("primary_pci", "elsewhere")
+    for shown in (cancelled, over, again, resumed):
+        named = {"diagnosis", "lab_centre", "stood_down_reason", "strategy", "referral_centre"} & shown.sources.keys()
+        assert all(getattr(shown, name) is not None for name in named)
+        assert ("diagnosis" in shown.sources) is ("confirmed" in {clock.name for clock in shown.clocks})
+
+
+def test_a_raise_that_the_owner_keeps_changes_what_it_is_open_for_and_nothing_else():
+    kept = later(CaseRaised, 900, upload_id=LIFE.first, priority=Priority.RED, headline="again", kept_by="ann")
+    before, shown = view(HEARD[: LIFE.until("LabActivated")]), view([*HEARD[: LIFE.until("LabActivated")], kept])
+    assert (shown.phase, shown.owner, shown.diagnosis, shown.lab_centre) == ("activated", "ann", "stemi", "elsewhere")
+    assert (shown.headline, shown.seen) == ("again", 900)
+    changed = {"headline", "seen", "sources", "timeline"}
+    assert shown.model_dump(exclude=changed) == before.model_dump(exclude=changed)
+
+
+def test_a_case_is_listed_for_whoever_has_to_do_with_it_and_knows_whom_it_called():
+    places = [(type(event).__name__, place) for _, event in HEARD for place in places_of(event)]
+    assert {place.listed_at for _, place in places} == {None, "centre", "elsewhere"}
+    assert {(kind, place.listed_for) for kind, place in places if place.listed_for} == {
+        ("PageRequested", "ann"),
+        ("Acknowledged", "ann"),
+        ("TakenOver", "bob"),
+        ("HandOverOffered", "eve"),
+        ("HandOverOffered", "ann"),
+        ("HandOverAccepted", "ann"),
+    }
+    assert {place.paged for _, place in places} == {None, "ann"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_called"),
+    [(reason, reason in {PageReason.STEP, PageReason.OWNER_SILENT, PageReason.REPEAT_ECG}) for reason in PageReason],
+)
+def test_who_is_asked_to_take_a_case_over_is_not_called_for_it(reason, is_called):
+    page = next(event for fact, event in HEARD if fact.type == "PageRequested")
+    [place] = places_of(page.model_copy(update={"reason": reason}))
+    assert (place.paged is not None) is is_called
 
 
 def clinic_sees(kind: str):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from contracts.ids import EventId
 from contracts.vocabulary import Priority
-from services.console.projection import Fact, Place, places_of
+from services.console.projection import Fact, places_of
 from services.console.views import CaseSummary, case_of, case_view, upload_view
 from services.console.words import Told
 from tests.unit.console.life import Life
@@ -121,7 +121,7 @@ def test_the_first_assessment_of_an_upload_stands():
 
 
 def test_pages_and_refusals_belong_to_the_case_alone_and_are_those_of_which_the_oldest_go_first():
-    repeating = {fact.type for fact, event in HEARD if Place("case", STORY.case, repeating=True) in places_of(event)}
+    repeating = {fact.type for fact, event in HEARD if [(place.of, place.repeating) for place in places_of(event)] == [("case", True)]}
     assert repeating == {"PageRequested", "NoticeReported", "CommandRefused"}
     of_life = Life().heard()
     assert {fact.type for fact, event in of_life if any(place.repeating for place in places_of(event))} == {
