@@ -49,6 +49,7 @@ POINTS = (
     "publish.cases",
     "publish.deliveries",
     "notices.keep",
+    "notices.speaks_for",
     "hands.hand_over",
     "fold.turn",
     "fold.survey",
@@ -75,6 +76,7 @@ HOW_MUCH_OFTENER = {
     "inbox.pardon": 4,
     "hands.hand_over": 2,
     "cases.case_in": 8,
+    "notices.speaks_for": 8,
     "consumer.commit": 0.5,
 }
 HARDLY_EVER_PASSED = {"cases.drop"}  # a timer that its case dropped between claim and look
