@@ -76,7 +76,7 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
         case NoteRequested():
             return state.model_copy(update={"round": event.round})
         case NoticeReported():
-            return _reported(state, event.notice_id, failed=event.outcome is not NoticeOutcome.SENT)
+            return _reported(state, event.notice_id, failed=event.outcome is not NoticeOutcome.SENT or _has_failed(state, event.notice_id))
         case NoticeReached():
             return _reported(state, event.notice_id, failed=False)
         case ClinicAnswered() | RepeatAsked():
@@ -228,6 +228,12 @@ def _reported(state: Case, notice_id: NoticeId, *, failed: bool) -> Case:
         return state
     settled = known.model_copy(update={"answer_by": None, "failed": failed})
     return state.model_copy(update={"notices": tuple(settled if notice.notice_id == notice_id else notice for notice in state.notices)})
+
+
+def _has_failed(state: Case, notice_id: NoticeId) -> bool:
+    """Its provider's word that it failed may be heard before the one that it was sent."""
+    known = state.notice(notice_id)
+    return known is not None and known.failed
 
 
 def _owned(state: Case, by: PersonId, at: Instant) -> Case:

@@ -14,11 +14,11 @@ from contracts.directory import Contacts
 from contracts.envelope import Record
 from services.notify import callbacks, dead_letters
 from services.notify.addresses import unusable
+from services.notify.apprise_carrier import THREADS_OF_A_PROVIDER
 from services.notify.carriers import Carriers
 from services.notify.groups import DEAD_GROUP, RED_GROUP, REST_GROUP, Headers, is_alarming_letter, is_of_red_group, is_of_rest_group
 from services.notify.handing_over import Pages
 from services.notify.refolding import Refolding
-from services.notify.sent_notices import SentNotices
 from services.notify.standing_alarms import Alarms
 from services.runtime.inbox import Inbox
 from services.runtime.reader import Reader
@@ -28,14 +28,14 @@ READS = (topics.CASES, *dead_letters.TOPICS)
 FOLLOWS = (topics.DIRECTORY,)
 WRITES = (topics.DELIVERIES,)
 RUNG = "notify-rung"  # beside the letters that were handled: the messages for which a standing number has rung
-AT_ONCE = {RED_GROUP: 256, REST_GROUP: 64}  # a red waits for no other red either
+AT_ONCE = {RED_GROUP: 4 * THREADS_OF_A_PROVIDER, REST_GROUP: 64}  # a red waits for no other red either: one provider that hangs takes a quarter
 LOOKS_EVERY_S = 1.0
 
 log = get_logger()
 
 
 def build(links: Links) -> Service:
-    settings, refolding, notices = links.settings, Refolding(links.settings.kafka, links.redis, _now), SentNotices(links.redis)
+    settings, refolding = links.settings, Refolding(links.settings.kafka, links.redis, _now)
     directory, contacts = links.directory.current, links.contacts.current
     carriers = {group: Carriers(group, settings.pager, _now) for group in (RED_GROUP, REST_GROUP, DEAD_GROUP)}
 
@@ -43,7 +43,7 @@ def build(links: Links) -> Service:
         await links.producer.publish(topics.DELIVERIES, [record])
 
     def pages(group: str, wants: Callable[[Headers], bool]) -> Reader:
-        hear = Pages(carriers[group], publish, notices.keep, directory, contacts, settings.link, _now).hear
+        hear = Pages(carriers[group], publish, refolding.notices, directory, contacts, settings.link, _now).hear
         inbox, at_once = refolding.inboxes[group], AT_ONCE[group]
         return Reader(topics.CASES, group, hear, inbox=inbox, dead_letters=links.producer, wants=wants, at_once=at_once, in_order=False)
 
@@ -65,7 +65,7 @@ def build(links: Links) -> Service:
     return Service(
         readers=[pages(RED_GROUP, is_of_red_group), pages(REST_GROUP, is_of_rest_group), *letters],
         background=[refolding.run, _checking(contacts, settings.pager)],
-        router=callbacks.router(settings.callback_secrets, notices, publish, _now),
+        router=callbacks.router(settings.callback_secrets, refolding.notices, publish, _now),
         on_stop=[each.close for each in carriers.values()],
     )
 

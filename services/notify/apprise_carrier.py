@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import apprise
@@ -18,7 +19,7 @@ SEND_WITHIN_S = 5.0
 AGAIN_AFTER_S = 0.5
 AGAIN_NEEDS_S = 1.0  # with less left, a second try would only make an unknown of what is known to have failed
 ANSWER_WITHIN_S = 15.0  # Apprise's own wait for an answer: longer than ours, or it would call a time-out a failure
-THREADS_AT_MOST = 256
+THREADS_OF_A_PROVIDER = 256
 NOT_UNDERSTOOD = "the address is not one that can be used: correct it in the directory"
 _STATUS = re.compile(r"error=(\d{3})\b")
 _TRY_AGAIN = {408, 425, 429}
@@ -32,11 +33,11 @@ logging.getLogger("apprise").addHandler(logging.NullHandler())
 
 
 class AppriseCarrier:
-    """The way out for one group of notices: its threads are its own, so that no other group can use them up."""
+    """The way out for one group of notices: its threads are its own, so that no other group can use them up, and no provider those of another."""
 
-    def __init__(self, name: str, threads_at_most: int = THREADS_AT_MOST) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._free = threads_at_most
+        self._in_hand = Counter[str]()  # by provider
 
     async def send(self, address: str, title: str, text: str) -> Outcome:
         """Return what is known after 5 s at most. What is known to have failed for the moment is tried once more; what may have gone out is not."""
@@ -53,16 +54,22 @@ class AppriseCarrier:
             return Unknown(f"the provider did not answer within {SEND_WITHIN_S:.0f} s")
 
     async def _try(self, address: str, title: str, text: str) -> Outcome:
-        if self._free == 0:
-            return Failed(Failure.TEMPORARY, "too many notices hang at their providers")
-        return await self._in_a_thread(lambda: _send(address, title, text))
+        provider = _provider(address)
+        if self._in_hand[provider] >= THREADS_OF_A_PROVIDER:
+            return Failed(Failure.TEMPORARY, "too many notices hang at this provider")
+        return await self._in_a_thread(provider, lambda: _send(address, title, text))
 
-    async def _in_a_thread(self, call: Callable[[], Outcome]) -> Outcome:
+    async def _in_a_thread(self, provider: str, call: Callable[[], Outcome]) -> Outcome:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Outcome] = loop.create_future()
 
+        def ended() -> None:
+            self._in_hand[provider] -= 1
+            if not self._in_hand[provider]:
+                del self._in_hand[provider]  # or it would hold each that contacts ever named
+
         def settle(outcome: Outcome) -> None:
-            self._free += 1
+            ended()
             if not answer.done():
                 answer.set_result(outcome)
 
@@ -74,14 +81,20 @@ class AppriseCarrier:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, outcome)
 
-        self._free -= 1
+        self._in_hand[provider] += 1
         try:
             # A daemon: a provider that never answers must not keep the process from ending.
             threading.Thread(target=work, name=f"apprise-{self._name}", daemon=True).start()
         except RuntimeError:
-            self._free += 1
+            ended()
             return Failed(Failure.TEMPORARY, "no thread could be started")
         return await answer
+
+
+def _provider(address: str) -> str:
+    """Return what stands for a provider: scheme, host and port. Where a key stands in the host's place, each key counts as one. Not to be shown."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0].rpartition('@')[2]}".lower()
 
 
 def understands(address: str) -> bool:

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import ConfigDict, ValidationError
 
+from contracts.deliveries import Failure
 from contracts.ids import NoticeId
 from contracts.vocabulary import Frozen, Instant
 from services.notify.handing_over import Publish
 from services.notify.metrics import NOTICES
-from services.notify.notice import reported, sealed
+from services.notify.notice import Failed, delivery, reported, sealed
 from services.notify.sent_notices import SentNotices
 from services.notify.signatures import FRESH_FOR, is_signed, secret_of
 from services.runtime.http import Problem, ProblemRoute
@@ -20,6 +21,7 @@ from services.runtime.inbox import KEPT
 
 MAX_BODY_BYTES = 8 * 1024
 AHEAD_AT_MOST = timedelta(minutes=5)  # of a provider's clock
+SPOKEN_FOR = Failed(Failure.PERMANENT, "not sent: another said the same, and its provider says that it did not reach the telephone")
 
 
 class Word(Frozen):
@@ -53,9 +55,12 @@ def router(secrets: Path | None, notices: SentNotices, publish: Publish, now: Ca
         word = _word(body, now())
         origin = await notices.find(word.notice_id)
         if origin is None:
-            raise Problem(404, "Not found", "No such notice was sent in the last seven days.")
+            raise Problem(404, "Not found", "No such page or note was sent in the last seven days.")
+        said = await notices.failed(origin.notice_id) if word.status == "failed" else []  # before cases hears of it, and pages again at once
         told = reported(origin, word.status, min(word.at, now()))
         await publish(sealed(told, origin, now()))
+        for other in said:
+            await publish(sealed(delivery(other, SPOKEN_FOR, now()), other, now()))
         NOTICES.labels(f"callback_{word.status}", origin.priority.value if origin.priority else "note").inc()
         return Response(status_code=204)
 

@@ -15,7 +15,7 @@ from contracts.cases import PageRequested
 from contracts.directory import STANDING_ALARM, STANDING_NUMBER, Contacts, Directory
 from contracts.envelope import Envelope, header
 from contracts.ids import NAMESPACE, CaseId, CentreId, ClinicId, EventId, NoticeId, UploadId, event_id
-from contracts.topics import ASSESSMENTS_EMERGENCY, CASES, COMMANDS, INTAKE_EMERGENCY, INTAKE_ROUTINE, Topic, dead_letter_topic
+from contracts.topics import ASSESSMENTS_EMERGENCY, ASSESSMENTS_ROUTINE, CASES, COMMANDS, INTAKE_EMERGENCY, INTAKE_ROUTINE, Topic, dead_letter_topic
 from contracts.vocabulary import Frozen, Priority
 from services.notify.addresses import nearest_centres
 from services.notify.groups import Headers
@@ -23,7 +23,8 @@ from services.notify.notice import Notice
 from services.notify.text import dead_letter_text, page_title
 from services.runtime.messages import Message
 
-TOPICS = tuple(dead_letter_topic(topic) for topic in (INTAKE_EMERGENCY, INTAKE_ROUTINE, ASSESSMENTS_EMERGENCY, COMMANDS, CASES))
+_ITS_READERS_PAGE = (INTAKE_EMERGENCY, INTAKE_ROUTINE, ASSESSMENTS_EMERGENCY, ASSESSMENTS_ROUTINE, COMMANDS, CASES)
+TOPICS = tuple(dead_letter_topic(topic) for topic in _ITS_READERS_PAGE)
 VALUE_READ_BYTES = 1024 * 1024
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 

@@ -1,6 +1,7 @@
 """From a message to a notice handed over, and what is known of it published. Knows neither Kafka nor how a carrier works."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -11,12 +12,14 @@ from contracts.cases import NobodyOnCall, NoteRequested, PageRequested
 from contracts.deliveries import Failure, NoticeEvent, NoticeSent
 from contracts.directory import Contacts, Directory
 from contracts.envelope import Record
+from contracts.ids import NoticeId
 from services.notify.addresses import address_of, clinic_name
 from services.notify.metrics import NOBODY_ON_CALL, NOTICES, SUPERSEDED, UPLOAD_TO_HANDED_OVER_SECONDS
-from services.notify.notice import Asked, Failed, Notice, Origin, Outcome, delivery, origin_of, sealed
+from services.notify.notice import Asked, Failed, Notice, Origin, Outcome, delivery, origin_of, sealed, spoken_for_by
 from services.notify.once import Once
-from services.notify.rings import Rings, bundled, merged
+from services.notify.rings import LATER_WAITS, Rings, bundled, is_superseded, merged
 from services.notify.text import NOTE_TITLE, note_text, page_text, page_title
+from services.runtime.errors import Away
 from services.runtime.messages import Message
 
 TOO_OLD_AFTER = timedelta(days=1)
@@ -26,12 +29,21 @@ log = get_logger()
 
 Clock = Callable[[], datetime]
 Publish = Callable[[Record], Awaitable[None]]
-Keep = Callable[[Origin], Awaitable[None]]
 
 
 class Hands(Protocol):
     async def hand_over(self, notice: Notice, address: SecretStr) -> Outcome:
         """Return what is known of the notice, soon. Raises Away where it must be tried again."""
+        ...
+
+
+class Notices(Protocol):
+    """What a provider's later word is told by. Raises Away."""
+
+    async def keep(self, origin: Origin) -> None: ...
+
+    async def speaks_for(self, notice_id: NoticeId, other: Origin) -> bool:
+        """Note that another notice is not sent because this one says the same; False where this one is known to have failed since."""
         ...
 
 
@@ -42,14 +54,14 @@ class Pages:
         self,
         hands: Hands,
         publish: Publish,
-        keep: Keep,
+        notices: Notices,
         directory: Callable[[], Directory],
         contacts: Callable[[], Contacts],
         link: str,
         now: Clock,
     ) -> None:
-        """directory and contacts raise Away while nothing is loaded; keep keeps what a provider's later word is told by."""
-        self._hands, self._publish, self._keep, self._directory, self._contacts = hands, publish, keep, directory, contacts
+        """directory and contacts raise Away while nothing is loaded."""
+        self._hands, self._publish, self._notices, self._directory, self._contacts = hands, publish, notices, directory, contacts
         self._link, self._now = link, now
         # A message comes again while Kafka or Redis is away, and twice at once where it lies twice: its notice must not go out each time.
         self._once: Once[NoticeEvent] = Once()
@@ -62,6 +74,10 @@ class Pages:
                 origin = origin_of(asked, message.envelope)
                 told = await self._once.get(asked.notice_id, lambda: self._tell(asked, origin))
                 await self._publish(sealed(told, origin, self._now()))
+                if spoken_for_by(told) is None:
+                    # Redis may have been lost and folded while the notice was on its way; one that is away now is folded with what was just told.
+                    with suppress(Away):
+                        await self._notices.keep(origin)
             case NobodyOnCall() as nobody:
                 _tell_ops(nobody)
             case other:
@@ -82,12 +98,20 @@ class Pages:
 
     async def _ring(self, page: PageRequested, origin: Origin) -> Outcome:
         ring = self._rings.of(page)
+        ring.wanted(page)
         async with ring.turn:
-            outcome = merged(page, ring, self._now())
-            if outcome is not None:
+            if is_superseded(page, ring):
                 SUPERSEDED.labels(page.priority.value).inc()
-                return outcome
-            outcome = await self._hand_over(page, origin)
+                return LATER_WAITS
+            said = merged(page, ring, self._now())
+            if said is not None and await self._notices.speaks_for(said.by, origin):
+                SUPERSEDED.labels(page.priority.value).inc()
+                return said.outcome
+            try:
+                outcome = await self._hand_over(page, origin)
+            except Away:
+                ring.was_away = True
+                raise
             ring.rang(page, outcome, self._now())
         return outcome
 
@@ -96,7 +120,7 @@ class Pages:
         address = address_of(asked, self._contacts(), directory)
         if isinstance(address, Failed):
             return address
-        await self._keep(origin)  # before: a provider's word may come sooner than its answer
+        await self._notices.keep(origin)  # before: a provider's word may come sooner than its answer
         return await self._hands.hand_over(self._notice(asked, directory), address)
 
     def _notice(self, asked: Asked, directory: Directory) -> Notice:

@@ -5,7 +5,7 @@ from prometheus_client import Counter, Histogram
 NOTICES = Counter("greenchannel_notices_total", "Notices, by what is known of them and how urgent they were", ["outcome", "priority"])
 SUPERSEDED = Counter(
     "greenchannel_notices_superseded_total",
-    "Pages that were not handed over because another that says the same had just been, or because they were more than a day old",
+    "Pages that were not handed over because another that says the same had just been or waits, or because they were more than a day old",
     ["priority"],
 )
 ALARMS_REFUSED = Counter("greenchannel_standing_alarms_refused_total", "Attempts to tell a standing number of a dead letter that failed: call it")

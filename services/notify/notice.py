@@ -12,6 +12,7 @@ from contracts.ids import CaseId, NoticeId, PatientKey, PersonId, UploadId, even
 from contracts.vocabulary import Frozen, Priority
 
 Asked = PageRequested | NoteRequested
+_NAMES = {"notice_id", "case_id", "patient_key", "person_id", "method", "round"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Origin(Frozen):
 
     def names(self) -> dict[str, Any]:
         """Return the fields that every event about the notice has."""
-        return self.model_dump(include={"notice_id", "case_id", "patient_key", "person_id", "method", "round"})
+        return self.model_dump(include=_NAMES)
 
 
 def origin_of(asked: Asked, envelope: Envelope) -> Origin:
@@ -85,6 +86,22 @@ def origin_of(asked: Asked, envelope: Envelope) -> Origin:
         priority=asked.priority if isinstance(asked, PageRequested) else None,
         traceparent=envelope.traceparent,
     )
+
+
+def origin_told(told: NoticeEvent, envelope: Envelope) -> Origin:
+    """Return the same from what was told of a notice; the envelope is that of what was told."""
+    return Origin(
+        **told.model_dump(include=_NAMES),
+        upload_id=envelope.correlationid,
+        asked_by=envelope.causationid,
+        priority=envelope.priority,
+        traceparent=envelope.traceparent,
+    )
+
+
+def spoken_for_by(told: NoticeEvent) -> NoticeId | None:
+    """Return the notice because of which this one was not sent; None where there is none."""
+    return told.said_by if isinstance(told, NoticeSent) else None
 
 
 def delivery(origin: Origin, outcome: Outcome, at: datetime) -> NoticeSent | NoticeFailed | NoticeUnknown:

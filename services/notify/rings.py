@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from contracts.cases import PageReason, PageRequested
+from contracts.deliveries import Failure
 from contracts.ids import NoticeId
 from contracts.vocabulary import Priority
 from services.notify.notice import Failed, Outcome, Sent, Unknown
@@ -20,6 +21,7 @@ from services.notify.notice import Failed, Outcome, Sent, Unknown
 RUNG_JUST_NOW = timedelta(seconds=20)  # shorter than the shortest step of a policy: two steps of one case are never one
 BUNDLED_WITHIN = timedelta(minutes=10)
 REMEMBERS = 10_000
+LATER_WAITS = Failed(Failure.TEMPORARY, "not sent: it could not be handed over, and a later one that says the same waits for it")
 _CAN_WAIT = {Priority.YELLOW, Priority.GREEN}
 _ASKS_ONE_PERSON = {PageReason.OWNER_SILENT, PageReason.HAND_OVER, PageReason.REPEAT_ECG}  # for something about this case: never bundled
 
@@ -30,8 +32,14 @@ class Ring:
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     last: tuple[NoticeId, datetime, Outcome] | None = None
+    latest_asked: datetime | None = None
+    was_away: bool = False  # what it takes to ring could not be reached
+
+    def wanted(self, page: PageRequested) -> None:
+        self.latest_asked = max(page.at, self.latest_asked or page.at)
 
     def rang(self, page: PageRequested, outcome: Outcome, at: datetime) -> None:
+        self.was_away = False
         if not isinstance(outcome, Failed):
             self.last = page.notice_id, at, outcome
 
@@ -57,14 +65,28 @@ def bundled(page: PageRequested) -> bool:
     return page.priority in _CAN_WAIT and page.reason not in _ASKS_ONE_PERSON
 
 
-def merged(page: PageRequested, ring: Ring, now: datetime) -> Outcome | None:
-    """Return what is known of a page that another has said just before; None where it is to ring."""
+@dataclass(frozen=True)
+class Merged:
+    """A page that another has said just before, and what is known of it; so long as that other is not known to have failed since."""
+
+    by: NoticeId
+    outcome: Outcome
+
+
+def merged(page: PageRequested, ring: Ring, now: datetime) -> Merged | None:
+    """Return by what a page was said just before; None where it is to ring."""
     if ring.last is None:
         return None
-    notice_id, at, outcome = ring.last
+    by, at, outcome = ring.last
     if isinstance(outcome, Unknown):  # it is not said to be sent, and soon enough somebody tries again
-        return Unknown("not sent: one that says the same may just have been") if abs(now - at) < RUNG_JUST_NOW else None
-    return Sent(said_by=notice_id) if abs(now - at) < (BUNDLED_WITHIN if bundled(page) else RUNG_JUST_NOW) else None
+        unknown = Unknown("not sent: one that says the same may just have been")
+        return Merged(by, unknown) if abs(now - at) < RUNG_JUST_NOW else None
+    return Merged(by, Sent(said_by=by)) if abs(now - at) < (BUNDLED_WITHIN if bundled(page) else RUNG_JUST_NOW) else None
+
+
+def is_superseded(page: PageRequested, ring: Ring) -> bool:
+    """Tell a page that could not ring while a later one that says the same waits too: they must not gather, and fill what is taken at once."""
+    return ring.was_away and not bundled(page) and ring.latest_asked is not None and page.at < ring.latest_asked
 
 
 def _what_it_says(page: PageRequested) -> Hashable:

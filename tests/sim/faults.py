@@ -50,6 +50,7 @@ POINTS = (
     "publish.cases",
     "publish.deliveries",
     "notices.keep",
+    "notices.speaks_for",
     "hands.hand_over",
     "fold.turn",
     "fold.survey",
@@ -77,6 +78,7 @@ HOW_MUCH_OFTENER = {
     "hands.hand_over": 2,
     "cases.case_in": 8,
     "cases.outbox_in": 8,
+    "notices.speaks_for": 8,
     "consumer.commit": 0.5,
 }
 HARDLY_EVER_PASSED = {"cases.drop"}  # a timer that its case dropped between claim and look

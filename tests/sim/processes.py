@@ -12,6 +12,7 @@ from faststream.exceptions import StopConsume
 
 from contracts import topics
 from contracts.envelope import Record
+from contracts.ids import NoticeId
 from services.cases import desk, keeper
 from services.cases.app import READS, _CountedByLoad
 from services.cases.desk import Desk
@@ -118,6 +119,19 @@ def _keeper(world: World, broker: SimulatedBroker, memory: Memory, process: Proc
     )
 
 
+class _Notices:
+    """What Redis would know of notices: here no provider calls back."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def keep(self, origin: Origin) -> None:
+        await self._world.call("notices.keep", "redis", lambda: None, origin.notice_id)
+
+    async def speaks_for(self, notice_id: NoticeId, other: Origin) -> bool:
+        return await self._world.call("notices.speaks_for", "redis", lambda: True, notice_id)
+
+
 def notify(world: World, broker: SimulatedBroker, memory: Memory, providers: Providers) -> Callable[[Process], Any]:
     """Return the main function of notify, wired as services/notify/app.py wires it."""
 
@@ -127,13 +141,10 @@ def notify(world: World, broker: SimulatedBroker, memory: Memory, providers: Pro
         async def publish(record: Record) -> None:
             await producer.publish(topics.DELIVERIES, [record])
 
-        async def keep(origin: Origin) -> None:
-            await world.call("notices.keep", "redis", lambda: None, origin.notice_id)
-
         now = partial(world.now, process)
         async with asyncio.TaskGroup() as group:
             for name, wants in ((RED_GROUP, is_of_red_group), (REST_GROUP, is_of_rest_group)):
-                pages = Pages(providers.hands(world), publish, keep, lambda: DIRECTORY, lambda: CONTACTS, LINK, now)
+                pages = Pages(providers.hands(world), publish, _Notices(world), lambda: DIRECTORY, lambda: CONTACTS, LINK, now)
                 inbox = SimulatedInbox(world, memory, name)
                 reads = Reader(topics.CASES, name, pages.hear, inbox=inbox, dead_letters=producer, wants=wants, at_once=64, in_order=False)
                 group.create_task(read(world, broker, reads, "0"))

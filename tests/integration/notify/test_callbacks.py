@@ -12,13 +12,15 @@ from fastapi import FastAPI
 from contracts import topics
 from contracts.deliveries import Failure, NoticeDelivered, NoticeFailed, NoticeOpened, NoticeSent
 from contracts.envelope import open_envelope
+from contracts.vocabulary import Priority
 from services.notify.callbacks import MAX_BODY_BYTES
 from services.notify.signatures import signature
 from services.runtime.http import answer_errors
+from services.runtime.redis_link import connect
 from services.runtime.service import Service
 from tests.conftest import Stack
 from tests.integration.notify.centre import a_page, deliveries, notify
-from tests.integration.notify.running import publish, read_until, writing
+from tests.integration.notify.running import publish, read_until, until, writing
 from tests.unit.notify.pages import sealed
 
 SECRET = b"k" * 32
@@ -136,3 +138,68 @@ async def test_a_word_that_comes_before_the_providers_own_answer_is_taken(stack,
         assert (await call(service, word(asked.notice_id))).status_code == 204
         hook.let_go.set()
         assert set(await told_of(stack, asked, 2)) >= {NoticeDelivered}
+
+
+async def test_a_word_about_a_notice_is_taken_though_redis_was_emptied_since(stack, tmp_path, provider, secrets):
+    asked = a_page(method="yes")
+    redis = connect(stack.redis)
+    async with notify(stack, tmp_path, provider[1], callback_secrets=secrets) as service, writing(stack) as producer:
+        await publish(producer, topics.CASES, sealed(asked))
+        await deliveries(stack, asked)
+        await redis.flushall()
+        answers = {notice_id: [(await call(service, word(notice_id))).status_code] for notice_id in (asked.notice_id, uuid4())}
+
+        async def taken() -> bool:
+            for notice_id, heard in answers.items():
+                heard.append((await call(service, word(notice_id))).status_code)
+            return not any(heard[-1] == 503 for heard in answers.values())
+
+        await until(taken)
+        told = await told_of(stack, asked, 2)
+    await redis.aclose()
+    assert [(heard[0], heard[-1]) for heard in answers.values()] == [(503, 204), (503, 404)]
+    (sent, _), (said, event) = told[NoticeSent], told[NoticeDelivered]
+    assert (event.notice_id, event.person_id, event.method, event.round) == (asked.notice_id, "ann", "yes", 1)
+    names = ("subject", "partitionkey", "correlationid", "causationid", "priority", "traceparent")
+    assert [getattr(said, each) for each in names] == [getattr(sent, each) for each in names]
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+async def test_where_a_notice_failed_so_did_those_for_which_it_spoke_and_the_next_rings(stack, tmp_path, provider, secrets, emptied):
+    hook, address = provider
+    spoke, said, late = (a_page(method="yes", person_id="ann", priority=Priority.YELLOW) for _ in range(3))
+    redis = connect(stack.redis)
+    async with notify(stack, tmp_path, address, callback_secrets=secrets) as service, writing(stack) as producer:
+        for each in (spoke, said):
+            await publish(producer, topics.CASES, sealed(each))
+            await deliveries(stack, each)
+        if emptied:
+            await redis.flushall()
+
+        async def taken() -> bool:
+            return (await call(service, word(spoke.notice_id, "failed"))).status_code == 204
+
+        await until(taken)
+        for each in (spoke, said):
+            assert set(await told_of(stack, each, 2)) == {NoticeSent, NoticeFailed}
+        await publish(producer, topics.CASES, sealed(late))
+        _, event = (await deliveries(stack, late))[late.notice_id]
+    await redis.aclose()
+    assert isinstance(event, NoticeSent)
+    assert event.said_by is None
+    assert len(hook.heard) == 2
+
+
+async def test_the_next_round_of_a_red_that_failed_by_its_providers_word_is_handed_over_at_once(stack, tmp_path, provider, secrets):
+    hook, address = provider
+    first = a_page(method="yes")
+    again = first.model_copy(update={"notice_id": uuid4(), "round": 2})
+    async with notify(stack, tmp_path, address, callback_secrets=secrets) as service, writing(stack) as producer:
+        await publish(producer, topics.CASES, sealed(first))
+        await deliveries(stack, first)
+        assert (await call(service, word(first.notice_id, "failed"))).status_code == 204
+        await publish(producer, topics.CASES, sealed(again))
+        _, event = (await deliveries(stack, again))[again.notice_id]
+    assert isinstance(event, NoticeSent)
+    assert event.said_by is None
+    assert len(hook.heard) == 2

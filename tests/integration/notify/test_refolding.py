@@ -15,13 +15,14 @@ import pytest
 from redis.asyncio import Redis
 
 from contracts import topics
+from contracts.deliveries import Failure
 from contracts.envelope import open_envelope
 from contracts.vocabulary import Priority
 from services.local.ports import choose_port
 from services.local.valkey import valkey_answers, valkey_command
 from services.notify.folded_inbox import WHAT
 from services.notify.groups import RED_GROUP, REST_GROUP
-from services.notify.notice import Sent, delivery, origin_of
+from services.notify.notice import Failed, Sent, delivery, origin_of
 from services.notify.notice import sealed as sealed_delivery
 from services.notify.refolding import Refolding
 from services.runtime.errors import Away
@@ -182,6 +183,47 @@ async def test_nothing_is_begun_before_the_inbox_is_folded_nor_after_redis_was_l
         await redis.flushall()
         with pytest.raises(Away, match="not folded yet"):
             await inbox.begin(uuid4(), "patient", "first")
+    await redis.aclose()
+
+
+async def test_that_a_notice_was_never_sent_is_not_said_before_the_log_was_read(stack):
+    redis, asked = connect(stack.redis), a_page()
+    message = sealed(asked)
+    async with writing(stack) as producer:
+        await publish(producer, topics.DELIVERIES, delivery_of(asked, message))
+        refolding = Refolding(stack.kafka, redis, lambda: datetime.now(UTC))
+        await refolding.fold()
+        origin = origin_of(asked, open_envelope(message.headers))
+        assert await refolding.notices.find(asked.notice_id) == origin
+        just_begun = Refolding(stack.kafka, redis, lambda: datetime.now(UTC)).notices
+        assert await just_begun.find(asked.notice_id) == origin  # what is there need not wait
+        for notices in (just_begun, refolding.notices):
+            with pytest.raises(Away, match="not folded yet"):
+                await notices.find(uuid4())
+            await redis.flushall()
+        for ask in (refolding.notices.find(asked.notice_id), refolding.notices.speaks_for(asked.notice_id, origin)):
+            with pytest.raises(Away, match="not folded yet"):
+                await ask
+        await refolding.fold()
+        assert await refolding.notices.find(asked.notice_id) == origin
+        assert await refolding.notices.find(uuid4()) is None
+    await redis.aclose()
+
+
+async def test_for_whom_a_notice_spoke_and_that_it_failed_since_comes_back_from_the_log(stack):
+    redis = connect(stack.redis)
+    spoke, said, other = (origin_of(each, open_envelope(sealed(each).headers)) for each in (a_page(), a_page(), a_page()))
+    now = datetime.now(UTC)
+    told = [(spoke, Sent()), (said, Sent(said_by=spoke.notice_id)), (spoke, Failed(Failure.PERMANENT, "test"))]
+    async with writing(stack) as producer:
+        await publish(producer, topics.DELIVERIES, *(sealed_delivery(delivery(origin, outcome, now), origin, now) for origin, outcome in told))
+        await redis.flushall()
+        refolding = Refolding(stack.kafka, redis, lambda: datetime.now(UTC))
+        await refolding.fold()
+        assert not await refolding.notices.speaks_for(spoke.notice_id, other)
+        assert await refolding.notices.failed(spoke.notice_id) == [said]
+        assert await refolding.notices.find(said.notice_id) is None  # it was never handed over
+        assert await refolding.notices.speaks_for(other.notice_id, said)
     await redis.aclose()
 
 

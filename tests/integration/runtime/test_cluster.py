@@ -94,16 +94,19 @@ async def test_no_page_goes_out_twice_after_a_cluster_was_emptied(redis: Redis, 
     address = await hook.start()
     asked = [a_page(method="yes") for _ in range(20)]
     sent = [sealed(each) for each in asked]
+    notices = SentNotices(redis, has_caught_up=lambda: True, lost=asyncio.Event())
     async with notify(on_cluster, tmp_path, address), writing(on_cluster) as producer:
         await publish(producer, topics.CASES, *sent)
         await deliveries(on_cluster, *asked)
-        origins = [await SentNotices(redis).find(each.notice_id) for each in asked]
+        origins = [await notices.find(each.notice_id) for each in asked]
         await redis.flushall()
         new = a_page(method="yes")
         await publish(producer, topics.CASES, *sent, sealed(new))
         await deliveries(on_cluster, new)
+        brought_back = [await notices.find(each.notice_id) for each in asked]
     await hook.stop()
     assert [origin.notice_id for origin in origins if origin] == [each.notice_id for each in asked]
+    assert brought_back == origins
     assert len(hook.heard) == len(asked) + 1
 
 

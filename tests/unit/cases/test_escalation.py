@@ -27,6 +27,7 @@ from tests.unit.cases.case_world import (
     pages,
     rebuilt,
     rung,
+    sent,
     silent,
 )
 
@@ -113,6 +114,15 @@ def test_a_failure_that_the_provider_says_after_it_took_the_page_is_followed_at_
     page = next(page for page in pages(world.hear(assessed(Priority.RED))) if page.person_id == "ann")
     assert rung(world.hear(failed(page), "by a callback")) == [("ann", "chat")]
     assert rung(world.hear(failed(page), "by a callback, twice")) == []
+
+
+def test_a_notice_that_failed_is_not_taken_for_sent_by_a_word_that_comes_late():
+    world = World(silent)
+    world.hear(assessed(Priority.RED))
+    page = next(page for page in pages(world.log) if page.person_id == "bob")
+    world.hear(failed(page))
+    world.hear(sent(page))
+    assert world.case.notice(page.notice_id).failed
 
 
 def test_a_gap_in_a_roster_pages_the_standing_number_and_is_said():

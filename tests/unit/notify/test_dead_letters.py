@@ -6,7 +6,10 @@ from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.topics import DELIVERIES, dead_letter_topic
+from services.cases.app import READS
 from services.notify.dead_letters import TOPICS, alarms, read_letter
+from services.notify.groups import is_alarming_letter
 from services.notify.text import LONGEST
 from tests.unit.notify.pages import contacts, directory, page, sealed
 
@@ -62,6 +65,12 @@ def test_the_letters_of_one_message_are_one_notice_for_each_group_that_gave_it_u
     assert once == again
     assert not once & other
     assert letters[0].envelope.id != letters[1].envelope.id  # each letter is handled: side by side, one would count as an attempt at the other
+
+
+def test_whatever_cases_gives_up_and_should_have_led_to_a_page_is_heard():
+    """What became of a notice is not: it leads to a page that comes without it too, when the round is over."""
+    assert {dead_letter_topic(topic) for topic in READS} - set(TOPICS) == {dead_letter_topic(DELIVERIES)}
+    assert all(is_alarming_letter([("dlq_group", f"cases.{topic.name}".encode())]) for topic in READS)
 
 
 @given(

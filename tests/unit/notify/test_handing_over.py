@@ -29,7 +29,7 @@ def message(asked: PageRequested | NoteRequested | NobodyOnCall | None = None, p
 
 
 def pages_of(carrier: Carrier, kafka: Kafka, minutes: float = 0) -> Pages:
-    return Pages(carrier, kafka.publish, Kept().keep, directory, contacts, "https://x", lambda: T0 + timedelta(minutes=minutes))
+    return Pages(carrier, kafka.publish, Kept(), directory, contacts, "https://x", lambda: T0 + timedelta(minutes=minutes))
 
 
 async def hear(pages: Pages, times: int) -> Sequence[bool]:
@@ -136,7 +136,7 @@ async def test_what_says_something_else_rings_at_once():
 
 async def test_the_next_round_rings_a_minute_later_whatever_the_clock_of_cases_says():
     carrier, minutes = Carrier(Sent()), [7 * 60.0]
-    pages = Pages(carrier, Kafka().publish, Kept().keep, directory, contacts, "https://x", lambda: T0 + timedelta(minutes=minutes[0]))
+    pages = Pages(carrier, Kafka().publish, Kept(), directory, contacts, "https://x", lambda: T0 + timedelta(minutes=minutes[0]))
     for number in range(1, 4):
         await pages.hear(message(page(round=number)))
         minutes[0] += 1
@@ -158,7 +158,7 @@ async def test_a_page_that_is_more_than_a_day_old_rings_nobody():
 
 async def test_a_campaigns_yellow_pages_ring_a_person_once_in_ten_minutes_and_red_each_time():
     carrier, kafka, minutes = Carrier(Sent()), Kafka(), [0.0]
-    pages = Pages(carrier, kafka.publish, Kept().keep, directory, contacts, "https://x", lambda: T0 + timedelta(minutes=minutes[0]))
+    pages = Pages(carrier, kafka.publish, Kept(), directory, contacts, "https://x", lambda: T0 + timedelta(minutes=minutes[0]))
     for number in range(300):
         await pages.hear(message(page(f"patient {number}", Priority.YELLOW)))
     assert len(carrier.handed) == 1
@@ -199,7 +199,7 @@ async def test_while_nothing_is_loaded_a_page_waits():
         raise Away("contacts", "test")
 
     kafka = Kafka()
-    pages = Pages(Carrier(Sent()), kafka.publish, Kept().keep, directory, nothing_loaded, "https://x", lambda: T0)
+    pages = Pages(Carrier(Sent()), kafka.publish, Kept(), directory, nothing_loaded, "https://x", lambda: T0)
     assert await hear(pages, 1) == [False]
     assert kafka.published == []
 
@@ -207,7 +207,7 @@ async def test_while_nothing_is_loaded_a_page_waits():
 async def test_whose_notice_it_was_is_kept_before_it_goes_out():
     carrier, kept = Carrier(Sent()), Kept()
     carrier.answering.clear()
-    hearing = asyncio.create_task(Pages(carrier, Kafka().publish, kept.keep, directory, contacts, "https://x", lambda: T0).hear(message()))
+    hearing = asyncio.create_task(Pages(carrier, Kafka().publish, kept, directory, contacts, "https://x", lambda: T0).hear(message()))
     await carrier.asked.wait()
     [origin] = kept.origins
     assert (origin.notice_id, origin.asked_by) == (page().notice_id, message().envelope.id)

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from contracts.envelope import Record
+from contracts.ids import NoticeId
 from services.notify.notice import Notice, Origin, Outcome
 from services.runtime.errors import Away
 from services.runtime.inbox import HANDLED
@@ -61,10 +62,16 @@ class Rung:
 
 
 class Kept:
-    """What Redis keeps of the notices that were handed over."""
+    """What Redis keeps of the notices that were handed over; what a provider says of them fails them here."""
 
     def __init__(self) -> None:
-        self.origins = list[Origin]()
+        self.origins, self.failed, self.said = list[Origin](), set[NoticeId](), list[tuple[NoticeId, NoticeId]]()
 
     async def keep(self, origin: Origin) -> None:
         self.origins.append(origin)
+
+    async def speaks_for(self, notice_id: NoticeId, other: Origin) -> bool:
+        if notice_id in self.failed:
+            return False
+        self.said.append((notice_id, other.notice_id))
+        return True
