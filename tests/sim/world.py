@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -127,7 +128,7 @@ class World:
             await asyncio.sleep(before_s)
         except asyncio.CancelledError:
             if bits & 1024:  # it was on its way when the caller left
-                self.later(wait_s, effect)
+                self.later(wait_s, lambda: _unheard(effect))
             raise
         self.steps += 1
         if self.away_until_s[what] > self.loop.time():
@@ -189,6 +190,12 @@ class World:
     def _note_error(self, error: BaseException | None, told: str) -> None:
         if error is not None:
             self.note("loop", "error", repr(error))
+
+
+def _unheard(effect: Callable[[], object]) -> None:
+    """Have an effect whose caller has left: that it was refused is heard by nobody."""
+    with suppress(Away):
+        effect()
 
 
 def _latency_s(bits: int) -> float:
