@@ -96,7 +96,10 @@ return 1
 """
 _ADVANCE = """
 if not folded(KEYS[1]) then return 0 end
-for place = 1, #ARGV, 2 do redis.call('HSET', KEYS[1] .. ':reflects:@what', ARGV[place], ARGV[place + 1]) end
+for place = 1, #ARGV, 2 do
+  local known = tonumber(redis.call('HGET', KEYS[1] .. ':reflects:@what', ARGV[place]) or '-1')
+  if known < tonumber(ARGV[place + 1]) then redis.call('HSET', KEYS[1] .. ':reflects:@what', ARGV[place], ARGV[place + 1]) end
+end
 return 1
 """
 _UNFOLD = """
@@ -148,7 +151,9 @@ class Fence:
         return [bucket for bucket, done in zip(begun, answers, strict=True) if not done]
 
     async def advance(self, reflects: Reflects) -> list[int]:
-        """Say in each bucket up to where it reflects the log; return those that are not folded, in which nothing is said."""
+        """Say in each bucket up to where it reflects the log; return those that are not folded, in which nothing is said.
+
+        One who was stopped in between and says late what is long surpassed takes nothing back."""
         answers = await self._each(self._advance, dict.fromkeys(range(COUNT), _flat(reflects)))
         return [bucket for bucket, done in enumerate(answers) if not done]
 

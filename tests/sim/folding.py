@@ -74,7 +74,7 @@ class SimulatedFolding:
             for number, bucket in self._memory.buckets.items():
                 if not self._is_folded(number):
                     raise FoldBroken(number)
-                bucket.reflects |= reflects
+                bucket.reflects |= {of: max(offset, bucket.reflects.get(of, offset)) for of, offset in reflects.items()}
 
         await self._call("advance", say)
 

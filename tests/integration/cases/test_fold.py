@@ -294,3 +294,10 @@ async def test_an_upload_whose_case_is_forgotten_stays_known(world: FoldedWorld)
     await world.lose_everything()
     await world.fold()
     assert (await world.store.load(EventId(uuid4()), patient.by_upload())).handled
+
+
+async def test_who_says_late_how_far_the_log_is_reflected_takes_nothing_back(world: FoldedWorld):
+    far = 1_000_000  # no log of a test goes there
+    await world.folding.advance({0: far + 7, 1: far + 3})
+    await world.folding.advance({0: far + 5, 1: far + 4})
+    assert {(each.reflects[0], each.reflects[1]) for each in await world.folding.survey()} == {(far + 7, far + 4)}
