@@ -1,6 +1,7 @@
 """The server that a command talks to: found by its data folder, or by GREENCHANNEL_URL and GREENCHANNEL_TOKEN; spoken to over HTTP."""
 
 import os
+import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ from uuid import uuid4
 import httpx
 
 from services.edge.uploader import THIS_MACHINE
+from services.runtime.waiting import wait_s
 
 DEFAULT_DATA = Path("greenchannel-data")
+LOOKS_FOR_S = 20.0
 A_PAGE = 200  # as many as the server gives at once
 Who = Literal["clinic", "person"]
 
@@ -103,24 +106,24 @@ class Server:
         )
 
     def upload(self, upload_id: str) -> dict[str, Any]:
-        return self._ask("GET", f"/v1/uploads/{upload_id}")
+        return self._look(f"/v1/uploads/{upload_id}")
 
     def cases(self, at_most: int) -> Listed:
         """Return the newest cases of the person's centres."""
         found, cursor = list[dict[str, Any]](), dict[str, str]()
         while True:
-            told = self._ask("GET", "/v1/cases", params={"limit": min(A_PAGE, at_most - len(found))} | cursor)
+            told = self._look("/v1/cases", params={"limit": min(A_PAGE, at_most - len(found))} | cursor)
             found += told["cases"]
             if told["next"] is None or len(found) >= at_most or cursor == {"cursor": told["next"]}:
                 return Listed(found, told["next"] is not None)
             cursor = {"cursor": told["next"]}
 
     def case(self, case_id: str) -> dict[str, Any]:
-        return self._ask("GET", f"/v1/cases/{case_id}")
+        return self._look(f"/v1/cases/{case_id}")
 
     def readings(self) -> Listed:
         """Return what is to be read first, as much of it as the server tells at once."""
-        told = self._ask("GET", "/v1/readings", params={"limit": A_PAGE})
+        told = self._look("/v1/readings", params={"limit": A_PAGE})
         return Listed(told["readings"], told["more"])
 
     def command(self, case_id: str, command: str, **fields: object) -> dict[str, Any]:
@@ -135,6 +138,18 @@ class Server:
 
     def close(self) -> None:
         self._http.close()
+
+    def _look(self, path: str, **options: Any) -> dict[str, Any]:
+        """Ask for what is there; again for a while where the server does not know it yet, as it does not just after a start."""
+        until, failures = time.monotonic() + LOOKS_FOR_S, 0
+        while True:
+            try:
+                return self._ask("GET", path, **options)
+            except Refused as refused:
+                if refused.status != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() >= until:
+                    raise
+            time.sleep(wait_s(failures))
+            failures += 1
 
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:

@@ -50,6 +50,29 @@ def test_a_client_file_that_cannot_be_used_is_refused_with_what_to_do(tmp_path, 
         find_server(tmp_path, "clinic")
 
 
+class _Starting(http.server.BaseHTTPRequestHandler):
+    """What a server says that has just begun: it does not know yet; then it does."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        knows = type(self).asked > 2
+        self.send_response(200 if knows else 503)
+        self.end_headers()
+        self.wfile.write(b'{"cases": [], "next": null}' if knows else b'{"title": "Not known yet"}')
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_server_that_does_not_know_yet_is_asked_again():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Starting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    found = Server(Address(f"http://127.0.0.1:{server.server_port}", "t")).cases(50)
+    server.shutdown()
+    assert (found.entries, _Starting.asked) == ([], 3)
+
+
 class _Stranger(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
