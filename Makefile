@@ -22,7 +22,7 @@ demo: $(READY) ## the main job: three patients, a page, an acknowledgement (ARGS
 	@$(BIN)/greenchannel demo $(ARGS)
 
 test: $(READY) ## all tests, on a Kafka and a Valkey of their own (ARGS="tests/unit -k stemi")
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## form, types, import rules
 	@$(BIN)/ruff check .
