@@ -9,11 +9,17 @@ from typing import TypeVar
 
 from contracts.assessments import Assessed
 from contracts.cases import (
+    Acknowledged,
     AssessmentMissed,
     CaseClosed,
     CaseOpened,
+    CaseRaised,
     CaseSettled,
+    HandOverAccepted,
+    OwnerReleased,
     PageRequested,
+    StoodDown,
+    TakenOver,
     UploadAssessed,
     UploadReceived,
 )
@@ -76,6 +82,7 @@ def check(evidence: Evidence) -> Verdict:
         "pages never sent": lambda: _never_sent(of_cases, evidence),
         "pages twice with another id": lambda: _pages_twice(of_cases, evidence.rung),
         "acknowledgements lost": lambda: _answers_lost(of_cases, evidence),
+        "owned by two": lambda: _owned_by_two(of_cases),
         "events in conflict": lambda: _in_conflict(evidence.written),
         "sequence gaps": lambda: _gaps(evidence.written),
         "acted on twice": lambda: _acted_on_twice(evidence.written),
@@ -199,6 +206,28 @@ def _answers_lost(of_cases: Sequence[Written], evidence: Evidence) -> Iterator[s
         if command_id not in known:
             where = "it lies in commands.v1" if command_id in asked else "it is not in commands.v1"
             yield f"{entry.command} of case {entry.case_id} by {entry.by}, answered {entry.status}: command {command_id}; {where}"
+
+
+def _owned_by_two(of_cases: Sequence[Written]) -> Iterator[str]:
+    """Acknowledged by one while it is another's, or passed on by somebody whose it was not."""
+    for case, events in _by(lambda each: each.envelope.subject, of_cases).items():
+        owner: str | None = None
+        for each in sorted(events, key=_sequence):
+            match each.event:
+                case Acknowledged(by=by):
+                    if owner not in {None, by}:
+                        yield f"case {case} is {owner}'s, and {by} acknowledged it at {_sequence(each)}"
+                    owner = by
+                case (HandOverAccepted() | TakenOver()) as passed:
+                    if owner != passed.from_person:
+                        yield f"case {case} is {owner or 'nobody'}'s, and {passed.from_person} passed it on at {_sequence(each)}"
+                    owner = passed.by
+                case CaseRaised(kept_by=str()):
+                    pass
+                case CaseOpened() | CaseRaised() | OwnerReleased() | StoodDown() | CaseSettled() | CaseClosed():
+                    owner = None
+                case _:
+                    pass  # nothing changes in whose hand it is
 
 
 def _in_conflict(written: Iterable[Written]) -> Iterator[str]:

@@ -26,15 +26,18 @@ _CASE = re.compile(r"/cases/([0-9a-f-]{36})")
 class Temper(StrEnum):
     PROMPT = "prompt"
     TWO_AT_ONCE = "two at once"
+    PASSES_ON = "passes it on"
     LATE = "late"
     ASLEEP = "asleep"
     SILENT = "silent"
 
 
-TEMPERS = {Temper.PROMPT: 45, Temper.TWO_AT_ONCE: 20, Temper.LATE: 20, Temper.ASLEEP: 10, Temper.SILENT: 5}
-WAITS_S = {Temper.PROMPT: (0.3, 5.0), Temper.TWO_AT_ONCE: (0.3, 5.0), Temper.LATE: (35.0, 80.0), Temper.ASLEEP: (0.3, 10.0)}
+TEMPERS = {Temper.PROMPT: 30, Temper.TWO_AT_ONCE: 20, Temper.PASSES_ON: 15, Temper.LATE: 20, Temper.ASLEEP: 10, Temper.SILENT: 5}
+SOON_S = (0.3, 5.0)
+WAITS_S = {Temper.PROMPT: SOON_S, Temper.TWO_AT_ONCE: SOON_S, Temper.PASSES_ON: SOON_S, Temper.LATE: (35.0, 80.0), Temper.ASLEEP: (0.3, 10.0)}
 DECIDES_AFTER_S = (0.5, 10.0)
 CONFIRMS = 0.6
+ACCEPTS, DECLINES = 0.5, 0.3  # else who is asked says nothing
 
 
 class People:
@@ -98,8 +101,23 @@ class People:
         if temper is Temper.ASLEEP:
             return
         await asyncio.sleep(chance.uniform(*DECIDES_AFTER_S))
-        await self._decide(person, case_id, chance)
+        decides = await self._pass_on(person, case_id, chance) if temper is Temper.PASSES_ON else person
+        await self._decide(decides, case_id, chance)
         self._busy.discard(case_id)  # what rings for it from now on is new
+
+    async def _pass_on(self, person: str, case_id: str, chance: random.Random) -> str:
+        """Tell the clinic, and offer the case to another; return who decides it."""
+        other = chance.choice([each for each in self._lines if each != person])
+        await self._ask(person, case_id, "say", text="repeat the ECG in ten minutes")
+        await self._ask(person, case_id, "offer_hand_over", to_person=other)
+        await asyncio.sleep(chance.uniform(*SOON_S))
+        answer = chance.random()
+        if answer < ACCEPTS:
+            await self._ask(other, case_id, "accept_hand_over")
+            return other
+        if answer < ACCEPTS + DECLINES:
+            await self._ask(other, case_id, "decline_hand_over", reason="in the lab with another")
+        return person
 
     async def _decide(self, person: str, case_id: str, chance: random.Random) -> None:
         if chance.random() < CONFIRMS:

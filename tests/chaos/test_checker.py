@@ -8,7 +8,7 @@ import pytest
 
 from contracts import topics
 from contracts.assessments import Assessed
-from contracts.cases import Acknowledged, CaseOpened, CommandRefused, NoticeReported, PageRequested, UploadAssessed, UploadReceived
+from contracts.cases import Acknowledged, CaseOpened, CommandRefused, NoticeReported, PageRequested, TakenOver, UploadAssessed, UploadReceived
 from contracts.deliveries import NoticeSent
 from contracts.ids import CaseId, NoticeId, event_id
 from tests.chaos.checker import check
@@ -77,6 +77,16 @@ def lose_the_acknowledgement(made: Made) -> Made:
     return made.without(Acknowledged)
 
 
+def acknowledge_what_is_anothers(made: Made) -> Made:
+    made.decided(UUID(int=9), after_s(60), Acknowledged(**OF_CASE, at=after_s(60), by="ben", round=2))
+    return made
+
+
+def pass_on_what_is_anothers(made: Made) -> Made:
+    made.decided(UUID(int=9), after_s(60), TakenOver(**OF_CASE, at=after_s(60), by="ben", from_person="cem", reason="made"))
+    return made
+
+
 def decide_over_another(made: Made) -> Made:
     last = next(each for each in made.written if isinstance(each.event, Acknowledged))
     refused = CommandRefused(**OF_CASE, at=after_s(40), command="Acknowledge", command_id=event_id(CASE, "x"), reason="taken")
@@ -127,6 +137,8 @@ PLANTED: dict[str, tuple[Callable[[Made], Made], set[str]]] = {
     "a page twice, by two ids": (page_by_another_id, {"pages twice with another id"}),
     "one id, two texts": (say_something_else, {"pages twice with another id"}),
     "an acknowledgement lost": (lose_the_acknowledgement, {"acknowledgements lost"}),
+    "acknowledged by two": (acknowledge_what_is_anothers, {"owned by two"}),
+    "passed on by who does not have it": (pass_on_what_is_anothers, {"owned by two"}),
     "two events at one place": (decide_over_another, {"events in conflict"}),
     "an event lost": (lose_an_event, {"sequence gaps"}),
     "two events in the wrong order": (swap_two_events, {"sequence gaps"}),
