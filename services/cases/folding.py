@@ -41,7 +41,7 @@ class Kept:
     """A case as a snapshot keeps it."""
 
     state: Case
-    inbox: tuple[str, ...]
+    inbox: Mapping[str, str]
     outbox: tuple[Entry, ...] = ()
 
 
@@ -196,7 +196,7 @@ class Folder:
         for (case_id, _), there in zip(asked, found, strict=True):
             whole = rebuilt[case_id]
             if is_alone or not there.outbox.keys() - whole.inbox:
-                whole.stored, whole.is_anew, whole.heard, whole.proven = there.stored, True, sorted(whole.inbox), list(there.outbox.values())
+                whole.stored, whole.is_anew, whole.heard, whole.proven = there.stored, True, list(whole.inbox), list(there.outbox.values())
                 mended.append(whole)
         overtaken = await self._mended(mended)
         for each in mended:

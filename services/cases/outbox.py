@@ -27,6 +27,21 @@ class Entry:
     raw: bytes
 
     @property
+    def cause(self) -> str:
+        """The message that it is about."""
+        return self._header("ce_causationid")
+
+    @property
+    def recorded(self) -> str:
+        """When it was made: of two decisions about one message it tells which this is."""
+        return self._header("ce_recordedtime")
+
+    def _header(self, name: str) -> str:
+        """Return a header of the first record; that stands before all that is not headers, and neither name nor value has anything to escape."""
+        start = self.raw.index(f'["{name}","'.encode()) + len(name) + 5
+        return self.raw[start : self.raw.index(b'"', start)].decode()
+
+    @property
     def records(self) -> list[Record]:
         held = json.loads(self.raw)
         return [

@@ -43,7 +43,10 @@ class RedisFolding:
 
     async def heard(self, of_cases: Sequence[Sequence[Decision]]) -> list[bool]:
         """Return for decisions, those of one case each, whether it has heard them all and nothing of it is in the outbox."""
-        calls = [Call(scripts.HEARD, prefix(each[0].key), (each[0].case_id, *{one.cause for one in each})) for each in of_cases]
+        calls = [
+            Call(scripts.HEARD, prefix(each[0].key), (each[0].case_id, *(told for one in each for told in (one.cause, one.recorded))))
+            for each in of_cases
+        ]
         with reaching_redis():
             return [bool(answer) for answer in await run_all(self._redis, calls)]
 
@@ -104,7 +107,7 @@ class RedisFolding:
                 if state is not None:
                     of_case = CaseId(UUID(case_id))
                     entries = tuple(Entry(of_case, raw) for raw in outbox)
-                    kept.append(Kept(read_state(of_case, state), tuple(sorted(each.decode() for each in inbox)), entries))
+                    kept.append(Kept(read_state(of_case, state), _by_message(inbox), entries))
         for (bucket, upload_ids), answer in zip(uploads.items(), answers[len(cases) :], strict=True):
             for upload_id, (case_id, until_ms) in zip(upload_ids, answer, strict=True):
                 if case_id is not None:
@@ -169,24 +172,30 @@ def _named(reflects: Mapping[int, int]) -> dict[str, int]:
     return {str(of): offset for of, offset in reflects.items()}
 
 
-def _held(case_id: str, key: str, state: bytes | None, sequence: bytes | None, inbox: Iterable[bytes], outbox: Iterable[bytes]) -> Held:
+def _held(case_id: str, key: str, state: bytes | None, sequence: bytes | None, inbox: Sequence[bytes], outbox: Iterable[bytes]) -> Held:
     of_case = CaseId(UUID(case_id))
     try:
         case, is_torn = read_state(of_case, state) if state else None, False
     except StateUnreadable:
         case, is_torn = Case(case_id=of_case, patient_key=key, sequence=int(sequence or 0)), True
-    found = held(case_id, key, case, [each.decode() for each in inbox], [Entry(of_case, raw) for raw in outbox])
+    found = held(case_id, key, case, _by_message(inbox), [Entry(of_case, raw) for raw in outbox])
     found.is_torn = is_torn
     return found
 
 
+def _by_message(told: Sequence[bytes]) -> dict[str, str]:
+    """Return what HGETALL answers, in order of the messages: what is written from it is then the same each time."""
+    return dict(sorted(zip((each.decode() for each in told[::2]), (each.decode() for each in told[1::2]), strict=True)))
+
+
 def _write_of(of: Held, guard: str, now: datetime) -> Call:
     state = of.state
-    recorded_at = datetime.fromisoformat(of.recorded.decode()) if of.recorded else now
+    heard = {cause: of.inbox[cause] for cause in of.heard}
+    recorded_at = datetime.fromisoformat(of.inbox[of.heard[-1]]) if of.heard else now
     before = Case(case_id=state.case_id, patient_key=state.patient_key) if of.is_anew else of.stored
     of_its_earlier_self = {"dropped": [f"{state.case_id} {name}" for name in timers(of.stored)]} if of.is_anew else {}
     uploads = _uploads(before, state, recorded_at, now)
-    change = change_of(before, state, of.heard, uploads, expected=of.stored.sequence, anew=of.is_anew, outbox=(), **of_its_earlier_self)
+    change = change_of(before, state, heard, uploads, expected=of.stored.sequence, anew=of.is_anew, outbox=(), **of_its_earlier_self)
     written = "" if not of.stored.sequence and is_out_of_mind(state, now) else state.model_dump_json()
     return Call(scripts.WRITE, prefix(state.patient_key), (guard, change, written, *(entry.raw for entry in of.proven)))
 

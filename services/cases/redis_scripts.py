@@ -4,7 +4,7 @@ What lies in a bucket, P being its prefix (services.runtime.buckets):
 
     P:case:<case>        hash: state (canonical JSON), sequence
     P:begun:<message>    set: the names of the beginnings of a message that is not handled yet
-    P:handled:<case>     set: ids of the messages that it has heard
+    P:heard:<case>       hash: the messages that it has heard, by id: when its decision about each was recorded
     P:outbox:<case>      list: its decisions that Kafka has not acknowledged, oldest first
     P:patient:<key>      the patient's live case
     P:upload:<upload>    the case that the upload belongs to
@@ -19,7 +19,7 @@ from services.runtime.fence import fenced, knowing_folded
 from services.runtime.scripts import Script
 
 WHAT = "cases"
-OF_CASES = frozenset({b"case", b"begun", b"handled", b"outbox", b"patient", b"upload", b"due", b"leased", b"unsent"})
+OF_CASES = frozenset({b"case", b"begun", b"heard", b"outbox", b"patient", b"upload", b"due", b"leased", b"unsent"})
 
 _NOW = """
 local function now_ms()
@@ -33,9 +33,9 @@ _PUT = (
     _NOW
     + """
 local function put(p, change, state, now)
-  local case, handled, patient = p .. ':case:' .. change.case, p .. ':handled:' .. change.case, p .. ':patient:' .. change.patient
+  local case, heard, patient = p .. ':case:' .. change.case, p .. ':heard:' .. change.case, p .. ':patient:' .. change.patient
   redis.call('HSET', case, 'state', state, 'sequence', change.sequence)
-  for _, message in ipairs(change.messages) do redis.call('SADD', handled, message) end
+  for _, message in ipairs(change.messages) do redis.call('HSET', heard, message[1], message[2]) end
   for _, upload in ipairs(change.uploads) do redis.call('SET', p .. ':upload:' .. upload[1], change.case, 'PX', upload[2]) end
   for _, timer in ipairs(change.dropped) do
     if redis.call('ZREM', p .. ':due', timer) == 0 then redis.call('ZREM', p .. ':leased', timer) end
@@ -44,11 +44,11 @@ local function put(p, change, state, now)
   if change.live then
     if redis.call('GET', patient) ~= change.case then redis.call('SET', patient, change.case) end
     redis.call('PERSIST', case)
-    redis.call('PERSIST', handled)
+    redis.call('PERSIST', heard)
   else
     if redis.call('GET', patient) == change.case then redis.call('DEL', patient) end
     redis.call('PEXPIREAT', case, change.forget_at_ms)
-    redis.call('PEXPIREAT', handled, change.forget_at_ms)
+    redis.call('PEXPIREAT', heard, change.forget_at_ms)
   end
 end
 """
@@ -62,7 +62,7 @@ local of_upload = upload ~= '' and redis.call('GET', p .. ':upload:' .. upload)
 if case == '' then case = of_upload or redis.call('GET', p .. ':patient:' .. patient) or fresh end
 local state = redis.call('HGET', p .. ':case:' .. case, 'state')
 local forgotten = of_upload and not state
-local heard = (forgotten or redis.call('SISMEMBER', p .. ':handled:' .. case, message) == 1) and 1 or 0
+local heard = (forgotten or redis.call('HEXISTS', p .. ':heard:' .. case, message) == 1) and 1 or 0
 local begun = 0
 if ARGV[6] ~= '' and heard == 0 then
   for name in string.gmatch(ARGV[6], '%S+') do redis.call('SADD', p .. ':begun:' .. message, name) end
@@ -78,8 +78,8 @@ STEP = fenced(
     _PUT
     + """
 local p, change = KEYS[1], cjson.decode(ARGV[1])
-local message = change.messages[1]
-if redis.call('SISMEMBER', p .. ':handled:' .. change.case, message) == 1 then return 'handled' end
+local message = change.messages[1][1]
+if redis.call('HEXISTS', p .. ':heard:' .. change.case, message) == 1 then return 'handled' end
 if tonumber(redis.call('HGET', p .. ':case:' .. change.case, 'sequence') or '0') ~= change.expected then return 'overtaken' end
 if change.expected == 0 then
   if change.live and redis.call('EXISTS', p .. ':patient:' .. change.patient) == 1 then return 'overtaken' end
@@ -144,16 +144,16 @@ local p, case = KEYS[1], ARGV[1]
 return {
   redis.call('HGET', p .. ':case:' .. case, 'state'),
   redis.call('HGET', p .. ':case:' .. case, 'sequence'),
-  redis.call('SMEMBERS', p .. ':handled:' .. case),
+  redis.call('HGETALL', p .. ':heard:' .. case),
   redis.call('LRANGE', p .. ':outbox:' .. case, 0, -1),
 }
 """)
 
-# ARGV: a case, then messages: 1 where it has heard them all, and nothing of it is in the outbox.
+# ARGV: a case, then messages, each with when its decision was recorded: 1 where it has heard them all so, and nothing of it is in the outbox.
 HEARD = Script("""
 local p = KEYS[1]
-for place = 2, #ARGV do
-  if redis.call('SISMEMBER', p .. ':handled:' .. ARGV[1], ARGV[place]) == 0 then return 0 end
+for place = 2, #ARGV, 2 do
+  if redis.call('HGET', p .. ':heard:' .. ARGV[1], ARGV[place]) ~= ARGV[place + 1] then return 0 end
 end
 return 1 - redis.call('EXISTS', p .. ':outbox:' .. ARGV[1])
 """)
@@ -168,7 +168,7 @@ local p, guard, change = KEYS[1], ARGV[1], cjson.decode(ARGV[2])
 if redis.call('GET', p .. ':folded:cases') ~= guard or (string.sub(guard, 1, 8) ~= 'folding ' and not folded(p)) then return 'refused' end
 local case = p .. ':case:' .. change.case
 if tonumber(redis.call('HGET', case, 'sequence') or '0') ~= change.expected then return 'overtaken' end
-if change.anew then redis.call('DEL', case, p .. ':handled:' .. change.case) end
+if change.anew then redis.call('DEL', case, p .. ':heard:' .. change.case) end
 if ARGV[3] ~= '' then
   put(p, change, ARGV[3], now_ms())
 else
@@ -191,7 +191,7 @@ local found = {}
 for _, case in ipairs(ARGV) do
   table.insert(found, {
     redis.call('HGET', KEYS[1] .. ':case:' .. case, 'state'),
-    redis.call('SMEMBERS', KEYS[1] .. ':handled:' .. case),
+    redis.call('HGETALL', KEYS[1] .. ':heard:' .. case),
     redis.call('LRANGE', KEYS[1] .. ':outbox:' .. case, 0, -1),
   })
 end

@@ -4,7 +4,7 @@ What lies where, and the scripts: services.cases.redis_scripts."""
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -62,7 +62,7 @@ class RedisStore:
         known = {upload.upload_id for upload in before.uploads}
         known_ms = int(UPLOAD_KNOWN_FOR.total_seconds() * 1000)
         uploads = [(str(upload.upload_id), known_ms) for upload in after.uploads if upload.upload_id not in known]
-        change = change_of(before, after, [str(message_id)], uploads)
+        change = change_of(before, after, {str(message_id): decision.recorded}, uploads)
         with asking_folded(self.refused):
             outcome = await run(self._redis, scripts.STEP, prefix(after.patient_key), change, after.model_dump_json(), decision.raw)
         return bool(outcome == b"done")
@@ -121,14 +121,15 @@ class RedisStore:
             raise
 
 
-def change_of(before: Case, after: Case, messages: Sequence[str], uploads: Sequence[tuple[str, int]], **more: Any) -> str:
-    """Return what a script is told of a change, as JSON: see scripts.STEP and scripts.WRITE. uploads: ids, and how long each is known, in ms."""
+def change_of(before: Case, after: Case, heard: Mapping[str, str], uploads: Sequence[tuple[str, int]], **more: Any) -> str:
+    """Return what a script is told of a change, as JSON: see scripts.STEP and scripts.WRITE. heard: messages, and when the decision about each
+    was recorded. uploads: ids, and how long each is known, in ms."""
     old, new = timers(before), timers(after)
     last_ms = in_ms(after.last_at) if after.last_at else 0
     change: dict[str, Any] = {
         "case": str(after.case_id),
         "patient": after.patient_key,
-        "messages": messages,
+        "messages": list(heard.items()),
         "expected": before.sequence,
         "sequence": after.sequence,
         "uploads": uploads,

@@ -99,7 +99,7 @@ class BlobSnapshots:
 
 
 def _packed(part: Part) -> bytes:
-    cases = [[each.state.model_dump_json(), each.inbox, [entry.raw.decode() for entry in each.outbox]] for each in part.cases]
+    cases = [[each.state.model_dump_json(), dict(each.inbox), [entry.raw.decode() for entry in each.outbox]] for each in part.cases]
     uploads = [[each.bucket, each.upload_id, each.case_id, each.until_ms] for each in part.uploads]
     lines = (json.dumps(each, separators=(",", ":")) for each in [*cases, *uploads])
     return gzip.compress("\n".join(lines).encode(), COMPRESSION, mtime=0)
@@ -110,9 +110,11 @@ def _unpacked(content: bytes) -> Part:
     cases, uploads = list[Kept](), list[KnownUpload]()
     for line in gzip.decompress(content).decode().split("\n"):
         match json.loads(line or "[]"):
-            case [str(state), [*inbox], [*outbox]]:
+            case [str(state), {**inbox}, [*outbox]]:
                 case = Case.model_validate_json(state)
-                cases.append(Kept(case, tuple(inbox), tuple(Entry(case.case_id, raw.encode()) for raw in outbox)))
+                cases.append(
+                    Kept(case, {str(message): str(at) for message, at in inbox.items()}, tuple(Entry(case.case_id, raw.encode()) for raw in outbox))
+                )
             case [int(bucket), str(upload_id), str(case_id), int(until_ms)]:
                 uploads.append(KnownUpload(bucket, upload_id, case_id, until_ms))
             case []:

@@ -89,13 +89,13 @@ class SimulatedFolding:
 
     def _has_heard(self, of_case: Sequence[Decision]) -> bool:
         bucket, case_id = self._of(of_case[0].key), of_case[0].case_id
-        inbox = {str(each) for case, ids in bucket.handled.items() if str(case) == case_id for each in ids}
-        return all(each.cause in inbox for each in of_case) and not any(str(case) == case_id for case in bucket.outbox)
+        inbox = {str(each): at for case, told in bucket.heard.items() if str(case) == case_id for each, at in told.items()}
+        return all(inbox.get(each.cause) == each.recorded for each in of_case) and not any(str(case) == case_id for case in bucket.outbox)
 
     def _held(self, case_id: str, key: str) -> Held:
         bucket = self._of(key)
         nothing = held(case_id, key).stored
-        inbox = [str(each) for each in bucket.handled.get(nothing.case_id, ())]
+        inbox = {str(each): at for each, at in bucket.heard.get(nothing.case_id, {}).items()}
         return held(case_id, key, bucket.cases.get(nothing.case_id), inbox, bucket.outbox.get(nothing.case_id, ()))
 
     def _of(self, key: str) -> Bucket:
@@ -112,11 +112,11 @@ class SimulatedFolding:
         before = Case(case_id=case_id, patient_key=state.patient_key) if of.is_anew else of.stored
         if of.is_anew:
             bucket.cases.pop(case_id, None)
-            bucket.handled.pop(case_id, None)
+            bucket.heard.pop(case_id, None)
             for name in timers(of.stored):
                 bucket.lose_timer((case_id, name))
         if of.stored.sequence or not is_out_of_mind(state, now):
-            self._memory.put(bucket, before, state, of.heard)
+            self._memory.put(bucket, before, state, {cause: of.inbox[cause] for cause in of.heard})
         for entry in of.proven:
             self._memory.take_out(bucket, entry)
         for hear in self._memory.on_timers:

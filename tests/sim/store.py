@@ -3,7 +3,7 @@
 The memory outlives every process; each process reaches it by ports of its own. It passes the store's suite, as the real one does."""
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -30,7 +30,7 @@ OnStep = Callable[[EventId, Case, Case, Entry], None]
 @dataclass
 class Bucket:
     cases: dict[CaseId, Case] = field(default_factory=dict)
-    handled: dict[CaseId, dict[UUID, None]] = field(default_factory=dict)
+    heard: dict[CaseId, dict[UUID, str]] = field(default_factory=dict)
     begun: dict[UUID, dict[str, None]] = field(default_factory=dict)
     outbox: dict[CaseId, list[Entry]] = field(default_factory=dict)
     of_patient: dict[str, CaseId] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Bucket:
         """Return a copy as a file of it would be; what lies in it does not change, only where it lies."""
         return Bucket(
             dict(self.cases),
-            {case: dict(ids) for case, ids in self.handled.items()},
+            {case: dict(told) for case, told in self.heard.items()},
             {message: dict(names) for message, names in self.begun.items()},
             {case: list(entries) for case, entries in self.outbox.items()},
             dict(self.of_patient),
@@ -66,7 +66,7 @@ class Bucket:
     def forget(self, now_ms: int) -> None:
         """Forget the cases whose time has come, as Redis does with what has one."""
         for case_id in [case_id for case_id, at_ms in self.forget_at_ms.items() if at_ms <= now_ms]:
-            for held in (self.forget_at_ms, self.cases, self.handled):
+            for held in (self.forget_at_ms, self.cases, self.heard):
                 held.pop(case_id, None)  # type: ignore[attr-defined]
 
 
@@ -135,7 +135,7 @@ class Memory:
         return Loaded(case or Case(case_id=case_id, patient_key=route.patient_key), handled, tuple(at.outbox.get(case_id, ())), begun)
 
     def is_handled(self, at: Bucket, case_id: CaseId, message_id: UUID) -> bool:
-        return message_id in at.handled.get(case_id, ())
+        return message_id in at.heard.get(case_id, ())
 
     def is_overtaken(self, at: Bucket, before: Case, after: Case) -> bool:
         known = at.cases.get(after.case_id)
@@ -150,7 +150,7 @@ class Memory:
         bucket, case_id = self.folded(number), after.case_id
         if self.is_handled(bucket, case_id, message_id) or self.is_overtaken(bucket, before, after):
             return False
-        self.put(bucket, before, after, [str(message_id)])
+        self.put(bucket, before, after, {str(message_id): decision.recorded})
         bucket.begun.pop(message_id, None)
         bucket.outbox.setdefault(case_id, []).append(decision)
         bucket.unsent_ms.setdefault(case_id, self.now_ms())
@@ -158,12 +158,11 @@ class Memory:
             hear(message_id, before, after, decision)
         return True
 
-    def put(self, bucket: Bucket, before: Case, after: Case, messages: Sequence[str]) -> None:
+    def put(self, bucket: Bucket, before: Case, after: Case, heard: Mapping[str, str]) -> None:
         """Have a case as it is after a change, with its timers and what it is found by."""
         case_id, now_ms, last_ms = after.case_id, self.now_ms(), _ms(after.last_at) if after.last_at else 0
         bucket.cases[case_id] = after
-        handled = bucket.handled.setdefault(case_id, {})
-        handled |= dict.fromkeys(map(UUID, messages))
+        bucket.heard.setdefault(case_id, {}).update({UUID(message): recorded for message, recorded in heard.items()})
         for upload in after.uploads:
             if before.upload(upload.upload_id) is None:
                 bucket.of_upload[upload.upload_id] = case_id

@@ -128,11 +128,11 @@ async def _is(done: bool) -> bool:
 
 
 def _with_another_state(part: Part) -> list[object]:
-    return [[of_another_version(each.state.model_dump_json()), each.inbox, []] for each in part.cases]
+    return [[of_another_version(each.state.model_dump_json()), dict(each.inbox), []] for each in part.cases]
 
 
 def _in_another_form(part: Part) -> list[object]:
-    return [[each.state.model_dump_json(), each.inbox, [], "more"] for each in part.cases]
+    return [[each.state.model_dump_json(), dict(each.inbox), [], "more"] for each in part.cases]
 
 
 @pytest.mark.parametrize("written", [_with_another_state, _in_another_form])

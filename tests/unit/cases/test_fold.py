@@ -89,6 +89,11 @@ def logged(batches: Sequence[Sequence[Record]]) -> list[Logged]:
     return [Logged(0, offset, each.headers, each.value) for offset, each in enumerate(record for batch in batches for record in batch)]
 
 
+def heard(batches: Sequence[Sequence[Record]]) -> dict[str, str]:
+    entries = [entry(new_case().case_id, batch) for batch in batches]
+    return {each.cause: each.recorded for each in entries}
+
+
 def folded(onto: Held, batches: Sequence[Sequence[Record]]) -> Held:
     for decision in decisions(logged(batches)):
         if not onto.is_torn:
@@ -109,13 +114,11 @@ def test_a_log_with_repeats_folds_to_the_case_that_wrote_it_from_whatever_the_st
         told.append(batches[place])
         if data.draw(st.booleans()):
             told.append(batches[data.draw(st.integers(begin, place))])
-    inbox = [str(cause(number)) for number in range(held_by_store)]
     stored = states[held_by_store] if held_by_store else None
-    case = folded(held(str(states[0].case_id), KEY, stored, inbox), told)
+    case = folded(held(str(states[0].case_id), KEY, stored, heard(batches[:held_by_store])), told)
     assert not case.is_torn
-    everything = [str(cause(number)) for number in range(len(sizes))]
-    assert canonical(case.state, case.inbox, {}) == canonical(states[-1], everything, {})
-    assert case.heard == everything[held_by_store:]
+    assert canonical(case.state, case.inbox, {}) == canonical(states[-1], heard(batches), {})
+    assert case.heard == [str(cause(number)) for number in range(held_by_store, len(sizes))]
 
 
 @given(SIZES, st.integers(0, 30))
@@ -138,16 +141,31 @@ def test_two_cases_in_turn_are_kept_apart():
 def test_a_gap_tears_a_case_that_the_store_held_and_not_one_that_is_folded_whole(lost: int):
     states, batches = history([1, 2, 1, 1])
     gap = [batch for place, batch in enumerate(batches) if place != lost]
-    torn = folded(held(str(states[0].case_id), KEY, states[1], [str(cause(0))]), gap)
+    torn = folded(held(str(states[0].case_id), KEY, states[1], heard(batches[:1])), gap)
     assert (torn.is_torn, torn.is_changed) == (True, lost == 2 and False)
     whole = folded(held(str(states[0].case_id), KEY), gap)
     assert (whole.is_torn, whole.state.sequence) == (False, 5 - len(batches[lost]))
 
 
+def test_of_two_decisions_about_one_message_the_first_in_the_log_counts_whatever_the_store_made_of_the_other():
+    """Redis was put back while one was on its way to the log; the message was decided anew, behind another, and that came to the log later."""
+    states, (first, meant) = history([1, 2])
+    other, between = decided(states[1], 7, 1, T0 + timedelta(seconds=3))
+    anew, again = decided(other, 1, 2, T0 + timedelta(seconds=4))
+    log = [first, meant, between, again]
+    for outbox in ([], [entry(anew.case_id, again)]):
+        in_store = folded(held(str(anew.case_id), KEY, anew, heard([first, between, again]), outbox), log[1:])
+        assert (in_store.is_torn, in_store.proven) == (True, [])
+    whole = folded(held(str(anew.case_id), KEY), log)
+    assert (whole.is_torn, whole.inbox) == (False, heard([first, meant, between]))
+    by_store = folded(held(str(anew.case_id), KEY, whole.state, whole.inbox), log[:3])
+    assert (by_store.is_torn, by_store.heard) == (False, [])
+
+
 def test_an_outbox_loses_what_the_log_holds_and_keeps_the_rest():
     states, batches = history([1, 1, 2])
     outbox = [entry(states[0].case_id, batch) for batch in batches[1:]]
-    case = folded(held(str(states[0].case_id), KEY, states[3], [str(cause(number)) for number in range(3)], outbox), batches[:2])
+    case = folded(held(str(states[0].case_id), KEY, states[3], heard(batches), outbox), batches[:2])
     assert case.proven == [outbox[0]]
     assert list(case.outbox.values()) == [outbox[1]]
     assert (case.heard, case.state) == ([], states[3])
@@ -158,7 +176,7 @@ def test_what_was_decided_about_a_forgotten_case_begins_it_anew():
     after, late = decided(new_case(), 9, 1, T0 + timedelta(days=9))
     assert not states[-1].is_live
     case = folded(held(str(states[0].case_id), KEY), [*batches, late])
-    assert (case.state, case.inbox, case.is_anew) == (after, {str(cause(9))}, True)
+    assert (case.state, case.inbox, case.is_anew) == (after, heard([late]), True)
 
 
 def test_what_is_over_is_out_of_mind_after_eight_days_and_what_is_live_never():
@@ -183,5 +201,6 @@ def test_a_decision_that_cannot_be_folded_leaves_its_case_as_it_was_and_is_not_t
 
 def test_equal_is_equal_byte_for_byte_and_anything_else_is_not():
     state, other = history([1])[0][-1], history([2])[0][-1]
-    assert canonical(state, ["b", "a"], {"t": 1, "s": 2}) == canonical(state, {"a", "b"}, {"s": 2, "t": 1})
-    assert len({canonical(*each) for each in ((state, ["a"], {}), (state, ["b"], {}), (other, ["a"], {}), (state, ["a"], {"t": 1}))}) == 4
+    assert canonical(state, {"b": "2", "a": "1"}, {"t": 1, "s": 2}) == canonical(state, {"a": "1", "b": "2"}, {"s": 2, "t": 1})
+    a, b, later = {"a": "1"}, {"b": "1"}, {"a": "2"}
+    assert len({canonical(*each) for each in ((state, a, {}), (state, b, {}), (state, later, {}), (other, a, {}), (state, a, {"t": 1}))}) == 5
