@@ -51,7 +51,7 @@ class AlwaysOvertaken(GreenchannelError):
 class Store(Protocol):
     """Where cases lie: state, inbox, outbox and timers of a case change together or not at all.
 
-    Each raises Away; load and case_in raise StateUnreadable."""
+    Each raises Away; case_in raises StateUnreadable."""
 
     async def load(self, message_id: UUID, route: Route, *, beginnings: Sequence[str] = ()) -> Loaded: ...
     async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry) -> bool: ...

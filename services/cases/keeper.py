@@ -7,6 +7,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
@@ -14,7 +15,7 @@ from uuid import uuid4
 from structlog import get_logger
 
 from contracts import topics
-from services.cases.fold import Decision, decisions
+from services.cases.fold import Decision, LogRecord, decisions
 from services.cases.folding import FoldBroken, Folder, Folding, Log, Part, SnapshotUnreadable, Surveyed
 from services.cases.unreadable import StateUnreadable
 from services.runtime.buckets import bucket_of
@@ -58,6 +59,22 @@ class TurnLost(Exception):
     """Another has the turn by now."""
 
 
+@dataclass(frozen=True)
+class _ReadInTurn:
+    """The log, as who has the turn reads it: chunk by chunk, for the turn is to be kept while a long one is read. Raises TurnLost."""
+
+    log: Log
+    hold: Callable[[], Awaitable[None]]
+
+    async def ends(self) -> dict[int, int]:
+        return await self.log.ends()
+
+    async def read(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> AsyncIterator[Sequence[LogRecord]]:
+        async for chunk in self.log.read(starts, ends):
+            await self.hold()
+            yield chunk
+
+
 class Keeper:
     def __init__(
         self,
@@ -74,6 +91,7 @@ class Keeper:
         patient's key. none_in_hand returns when what this process stepped so far is in the log, or will not be: it must not come there behind what
         is decided after the fold."""
         self._store, self._log, self._snapshots, self._turn = store, log, snapshots, turn
+        self._in_turn = _ReadInTurn(log, self._hold)
         self._refused, self._unreadable, self._none_in_hand, self._now = refused, unreadable, none_in_hand, now
         self._held_at = 0.0
         self._compared: dict[int, int] = {}  # partition -> offset; nothing: not known yet
@@ -143,14 +161,13 @@ class Keeper:
             raise FoldBroken("begun by another")
         await self._have_none_in_hand()
         guards = dict.fromkeys(servers, guard)
-        ends = await self._log.ends()
+        ends = await self._in_turn.ends()
         starts = await self._starts(unfolded, guards)
         folder, taken = Folder(self._store, guards, self._now), 0
         with _no_garbage_sought():
-            async for chunk in self._log.read(starts, ends):
-                await self._hold()
+            async for chunk in self._in_turn.read(starts, ends):
                 taken += await folder.take(each for each in decisions(chunk) if bucket_of(each.key) in guards)
-        await folder.mend(self._log, is_alone=True)
+        await folder.mend(self._in_turn, is_alone=True)
         await self._store.finish(servers, guard, ends)
         took_s = round(time.monotonic() - begun_at, 2)
         logger.info("folded", buckets=len(servers), records=_between(starts, ends), decisions=taken, took_s=took_s)
@@ -187,12 +204,11 @@ class Keeper:
             lowest = {of: min(each.reflects.get(of, 0) for each in surveyed) for of in range(topics.CASES.partitions)}
             self._compared, self._said, self._said_at = dict(lowest), lowest, time.monotonic()
         self._tail = Folder(self._store, {each.bucket: each.server for each in surveyed}, self._now) if self._tail is None else self._tail
-        ends = await self._log.ends()
-        async for chunk in self._log.read(self._compared, ends):
-            await self._hold()
+        ends = await self._in_turn.ends()
+        async for chunk in self._in_turn.read(self._compared, ends):
             await self._compare(list(decisions(chunk)), self._tail)
             self._compared[chunk[0].partition] = chunk[-1].offset + 1
-        await self._tail.mend(self._log, is_alone=False)
+        await self._tail.mend(self._in_turn, is_alone=False)
         if self._compared != self._said and not self._tail.torn and time.monotonic() - self._said_at > SAY_EVERY_S:
             await self.say()
         if time.monotonic() - self._kept_at > SNAPSHOT_EVERY_S and not self._tail.torn:

@@ -32,7 +32,7 @@ end
 _PUT = (
     _NOW
     + """
-local function put(p, change, state, now)
+local function put(p, change, state, now, is_behind)
   local case, heard, patient = p .. ':case:' .. change.case, p .. ':heard:' .. change.case, p .. ':patient:' .. change.patient
   redis.call('HSET', case, 'state', state, 'sequence', change.sequence)
   for _, message in ipairs(change.messages) do redis.call('HSET', heard, message[1], message[2]) end
@@ -40,7 +40,10 @@ local function put(p, change, state, now)
   for _, timer in ipairs(change.dropped) do
     if redis.call('ZREM', p .. ':due', timer) == 0 then redis.call('ZREM', p .. ':leased', timer) end
   end
-  for _, timer in ipairs(change.set) do redis.call('ZADD', p .. ':due', math.min(timer[2], now + timer[3]), timer[1]) end
+  for _, timer in ipairs(change.set) do
+    local due = now + timer[3]
+    redis.call('ZADD', p .. ':due', is_behind and due or math.min(timer[2], due), timer[1])
+  end
   if change.live then
     if redis.call('GET', patient) ~= change.case then redis.call('SET', patient, change.case) end
     redis.call('PERSIST', case)
@@ -88,7 +91,7 @@ if change.expected == 0 then
   end
 end
 local now = now_ms()
-put(p, change, ARGV[2], now)
+put(p, change, ARGV[2], now, now - change.at_ms > tonumber(ARGV[4]))
 redis.call('DEL', p .. ':begun:' .. message)
 redis.call('RPUSH', p .. ':outbox:' .. change.case, ARGV[3])
 redis.call('ZADD', p .. ':unsent', 'NX', now, change.case)
@@ -170,7 +173,7 @@ local case = p .. ':case:' .. change.case
 if tonumber(redis.call('HGET', case, 'sequence') or '0') ~= change.expected then return 'overtaken' end
 if change.anew then redis.call('DEL', case, p .. ':heard:' .. change.case) end
 if ARGV[3] ~= '' then
-  put(p, change, ARGV[3], now_ms())
+  put(p, change, ARGV[3], now_ms(), false)
 else
   for _, upload in ipairs(change.uploads) do redis.call('SET', p .. ':upload:' .. upload[1], change.case, 'PX', upload[2]) end
 end

@@ -19,6 +19,7 @@ from services.cases.state import Case
 from services.cases.timers import timers
 from services.cases.unreadable import StateUnreadable, read_state
 from services.runtime.buckets import COUNT, prefix, prefix_of
+from services.runtime.errors import Away
 from services.runtime.fence import asking_folded
 from services.runtime.scripts import Call, run, run_all
 
@@ -26,6 +27,7 @@ UPLOAD_KNOWN_FOR = timedelta(days=90)  # as long as intake may be read again
 LEASE = timedelta(seconds=15)
 LEFT_BEHIND_AFTER = timedelta(seconds=2)  # an outbox that its writer should have sent by now
 BEGINNINGS_KNOWN_MS = 7 * 24 * 60 * 60 * 1000
+CLOCKS_DIFFER_BY_MS = 2000  # what is later is either a clock that is behind, or a step that took so long
 AT_MOST = 50
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
@@ -34,7 +36,8 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 class RedisStore:
     """Raises Away, also for a bucket that does not reflect the log yet; `refused` is set then, for whoever folds.
 
-    A case whose state cannot be read is noted in `unreadable`, with its patient's key, and `refused` is set: it is folded from the log."""
+    A case whose state cannot be read is noted in `unreadable`, with its patient's key, and `refused` is set: it is folded from the log, and what a
+    message is loaded for waits for that."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -45,26 +48,33 @@ class RedisStore:
         """Return the case that a message belongs to, whether it has heard it, and what of it has not reached Kafka.
 
         Beginnings that are named are counted, each once. An upload whose case is long finished and out of mind counts as heard: it was
-        answered then. Raises StateUnreadable."""
+        answered then."""
         upload_id, case_id, fresh = (str(each or "") for each in (route.upload_id, route.case_id, route.fresh))
         arguments: list[str | int] = [str(message_id), upload_id, case_id, route.patient_key, fresh, " ".join(beginnings), BEGINNINGS_KNOWN_MS]
         with asking_folded(self.refused):
             found, state, handled, outbox, begun = await run(self._redis, scripts.LOAD, prefix(route.patient_key), *arguments)
         found_id = CaseId(UUID(found.decode()))
-        case = self._read(found_id, state) if state else Case(case_id=found_id, patient_key=route.patient_key)
+        try:
+            case = read_state(found_id, state) if state else Case(case_id=found_id, patient_key=route.patient_key)
+        except StateUnreadable as unreadable:
+            self._have_folded(found_id, route.patient_key)
+            raise Away("redis", f"case {found_id} is folded from the log, for its state cannot be read") from unreadable
         return Loaded(case, bool(handled), tuple(Entry(found_id, raw) for raw in outbox), int(begun))
 
     async def step(self, message_id: EventId, before: Case, after: Case, decision: Entry) -> bool:
         """Make the change whole; False where another was faster: load and decide again.
 
         A timer falls due when it says, and no later than as long from now as it is from the case's own time, which goes by whoever's clock is
-        furthest ahead of those that it was decided by: a clock that runs ahead delays nothing, for others either."""
+        furthest ahead of those that it was decided by: a clock that runs ahead delays nothing, for others either. Nor does one that is behind
+        hurry anything: where the case's own time is CLOCKS_DIFFER_BY_MS ago, it is as long from now."""
         known = {upload.upload_id for upload in before.uploads}
         known_ms = int(UPLOAD_KNOWN_FOR.total_seconds() * 1000)
         uploads = [(str(upload.upload_id), known_ms) for upload in after.uploads if upload.upload_id not in known]
         change = change_of(before, after, {str(message_id): decision.recorded}, uploads)
         with asking_folded(self.refused):
-            outcome = await run(self._redis, scripts.STEP, prefix(after.patient_key), change, after.model_dump_json(), decision.raw)
+            outcome = await run(
+                self._redis, scripts.STEP, prefix(after.patient_key), change, after.model_dump_json(), decision.raw, CLOCKS_DIFFER_BY_MS
+            )
         return bool(outcome == b"done")
 
     async def sent(self, patient_key: PatientKey, decision: Entry) -> None:
@@ -99,7 +109,12 @@ class RedisStore:
         """Return a case of a bucket; None where it is forgotten. Raises StateUnreadable."""
         with asking_folded(self.refused):
             state = await run(self._redis, scripts.CASE_IN, prefix_of(bucket), str(case_id))
-        return self._read(case_id, state) if state else None
+        try:
+            return read_state(case_id, state) if state else None
+        except StateUnreadable as unreadable:
+            if unreadable.patient_key is not None:
+                self._have_folded(case_id, unreadable.patient_key)
+            raise
 
     async def outbox_in(self, bucket: int, case_id: CaseId) -> tuple[Entry, ...]:
         """Return the outbox of a case of a bucket, be its state as it may."""
@@ -111,14 +126,9 @@ class RedisStore:
         with asking_folded(self.refused):
             await run(self._redis, scripts.DROP, prefix_of(bucket), f"{case_id} {timer}")
 
-    def _read(self, case_id: CaseId, state: bytes) -> Case:
-        try:
-            return read_state(case_id, state)
-        except StateUnreadable as unreadable:
-            if unreadable.patient_key is not None:
-                self.unreadable[str(case_id)] = unreadable.patient_key
-                self.refused.set()
-            raise
+    def _have_folded(self, case_id: CaseId, key: PatientKey) -> None:
+        self.unreadable[str(case_id)] = key
+        self.refused.set()
 
 
 def change_of(before: Case, after: Case, heard: Mapping[str, str], uploads: Sequence[tuple[str, int]], **more: Any) -> str:
@@ -136,6 +146,7 @@ def change_of(before: Case, after: Case, heard: Mapping[str, str], uploads: Sequ
         "dropped": [f"{after.case_id} {name}" for name in old.keys() - new.keys()],
         "set": [(f"{after.case_id} {name}", in_ms(new[name].due_at), in_ms(new[name].due_at) - last_ms) for name in new.keys() - old.keys()],
         "live": after.is_live,
+        "at_ms": last_ms,
         "forget_at_ms": last_ms + int(OUT_OF_MIND_AFTER.total_seconds() * 1000),
     }
     return _compact(change | more)

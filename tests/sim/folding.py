@@ -116,7 +116,7 @@ class SimulatedFolding:
             for name in timers(of.stored):
                 bucket.lose_timer((case_id, name))
         if of.stored.sequence or not is_out_of_mind(state, now):
-            self._memory.put(bucket, before, state, {cause: of.inbox[cause] for cause in of.heard})
+            self._memory.put(bucket, before, state, {cause: of.inbox[cause] for cause in of.heard}, is_decided_now=False)
         for entry in of.proven:
             self._memory.take_out(bucket, entry)
         for hear in self._memory.on_timers:

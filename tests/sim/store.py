@@ -11,7 +11,7 @@ from uuid import UUID
 
 from contracts.ids import CaseId, EventId, PatientKey
 from services.cases.outbox import Claimed, Entry, Loaded, Route
-from services.cases.redis_store import AT_MOST, LEASE, LEFT_BEHIND_AFTER, OUT_OF_MIND_AFTER
+from services.cases.redis_store import AT_MOST, CLOCKS_DIFFER_BY_MS, LEASE, LEFT_BEHIND_AFTER, OUT_OF_MIND_AFTER
 from services.cases.state import Case
 from services.cases.timers import timers
 from services.runtime.buckets import COUNT, bucket_of
@@ -150,7 +150,7 @@ class Memory:
         bucket, case_id = self.folded(number), after.case_id
         if self.is_handled(bucket, case_id, message_id) or self.is_overtaken(bucket, before, after):
             return False
-        self.put(bucket, before, after, {str(message_id): decision.recorded})
+        self.put(bucket, before, after, {str(message_id): decision.recorded}, is_decided_now=True)
         bucket.begun.pop(message_id, None)
         bucket.outbox.setdefault(case_id, []).append(decision)
         bucket.unsent_ms.setdefault(case_id, self.now_ms())
@@ -158,7 +158,7 @@ class Memory:
             hear(message_id, before, after, decision)
         return True
 
-    def put(self, bucket: Bucket, before: Case, after: Case, heard: Mapping[str, str]) -> None:
+    def put(self, bucket: Bucket, before: Case, after: Case, heard: Mapping[str, str], *, is_decided_now: bool) -> None:
         """Have a case as it is after a change, with its timers and what it is found by."""
         case_id, now_ms, last_ms = after.case_id, self.now_ms(), _ms(after.last_at) if after.last_at else 0
         bucket.cases[case_id] = after
@@ -169,9 +169,10 @@ class Memory:
         old, new = timers(before), timers(after)
         for name in old.keys() - new.keys():
             bucket.lose_timer((case_id, name))
+        is_behind = is_decided_now and now_ms - last_ms > CLOCKS_DIFFER_BY_MS
         for name in new.keys() - old.keys():
             due_ms = _ms(new[name].due_at)
-            bucket.due_ms[case_id, name] = min(due_ms, now_ms + due_ms - last_ms)
+            bucket.due_ms[case_id, name] = now_ms + due_ms - last_ms if is_behind else min(due_ms, now_ms + due_ms - last_ms)
         if after.is_live:
             bucket.of_patient[after.patient_key] = case_id
             bucket.forget_at_ms.pop(case_id, None)

@@ -289,21 +289,20 @@ class Nowhere:
 async def a_clock_that_runs_ahead_delays_no_timer_of_who_decides_by_it_or_next(world: World) -> None:
     ahead, right = (Desk(world.store, Nowhere(), lambda: DIRECTORY, lambda by=by: world.now() + by) for by in (60 * MINUTE, 0 * MINUTE))
     for desk, told, waits_for in ((ahead, assessed(Priority.RED, at=world.now()), "again/1"), (right, page_again(1, world.now()), "again/2")):
-        sealed = seal(
-            told,
-            event_id=EventId(uuid4()),
-            source="test",
-            subject=CASE,
-            key=KEY,
-            time=world.now(),
-            recorded=world.now(),
-            correlation=FIRST,
-            causation=FIRST,
-        )
+        ids = {"event_id": EventId(uuid4()), "subject": CASE, "correlation": FIRST, "causation": FIRST}
+        sealed = seal(told, source="test", key=KEY, time=world.now(), recorded=world.now(), **ids)
         await desk.hear(Message(open_envelope(sealed.headers), told, topics.COMMANDS, partition=0, offset=0, beginnings=("first",)))
         assert (CASE, waits_for) not in await _due(world)
         await world.wait(MINUTE + timedelta(seconds=1))
         assert (CASE, waits_for) in await _due(world)
+
+
+async def a_clock_that_is_behind_hurries_no_timer(world: World) -> None:
+    patient, late = Patient(world), world.now() - 60 * MINUTE
+    await patient.hear(lambda case: [patient.received()(case)[0].model_copy(update={"at": late, "due_at": late + MINUTE})])
+    assert (await patient.claimed())[0] == ()
+    await world.wait(MINUTE + timedelta(seconds=1))
+    assert [case for case, _ in (await patient.claimed())[0]] == [patient.case]
 
 
 async def _due(world: World) -> list[tuple[CaseId, str]]:
@@ -391,6 +390,7 @@ SUITE: tuple[Promise, ...] = (
     a_timer_that_a_step_drops_is_gone_claimed_or_not,
     a_timer_that_is_dropped_by_hand_is_gone_claimed_or_not,
     a_clock_that_runs_ahead_delays_no_timer_of_who_decides_by_it_or_next,
+    a_clock_that_is_behind_hurries_no_timer,
     a_beginning_is_counted_once_by_its_name_until_the_message_is_handled,
     a_pardoned_message_is_counted_anew,
     an_upload_whose_case_is_long_over_counts_as_heard,

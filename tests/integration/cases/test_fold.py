@@ -111,7 +111,7 @@ async def test_a_store_that_is_emptied_under_load_tells_everything_once(world: F
             await world.lose_everything()
 
     await asyncio.gather(losing(4), *(one(patient) for patient in patients))
-    await until(lambda: _is_folded(world))
+    await until(lambda: is_folded(world))
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
     await equals_the_log(world, patients)
@@ -129,7 +129,7 @@ async def keeps(world: FoldedWorld) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _is_folded(world: FoldedWorld) -> bool:
+async def is_folded(world: FoldedWorld) -> bool:
     return all(each.is_folded for each in await world.folding.survey())
 
 
@@ -196,7 +196,7 @@ async def test_of_two_keepers_one_works_and_the_other_follows_when_it_falls(worl
     first.cancel()
     await world.redis.delete("gc:{b000}:folded:cases")
     async with asyncio.timeout(LEASE_MS / 1000 + 5):
-        await until(lambda: _is_folded(world))
+        await until(lambda: is_folded(world))
     second.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
 

@@ -1,28 +1,36 @@
 """What another version wrote of cases, as after a rollback, stops nobody: the log has what it was made of."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from contracts import topics
 from contracts.envelope import Record
 from contracts.topics import Topic
 from services.cases import keeper, snapshots
 from services.cases.desk import Desk
-from services.cases.folding import Part
-from services.cases.unreadable import StateUnreadable
+from services.cases.fold import LogRecord
+from services.cases.folding import Log, Part
+from services.runtime import fence
 from services.runtime.buckets import prefix
+from services.runtime.errors import Away
+from services.runtime.kafka_log import KafkaLog
+from services.runtime.messages import ATTEMPTS, Message
+from services.runtime.settling import Settler, read_message
 from tests.conftest import Stack
 from tests.integration.cases.folded_world import FoldedWorld, folded_world
 from tests.integration.cases.store_suite import Patient
-from tests.integration.cases.test_fold import TURN, Stalling, equals_the_log, keeps
+from tests.integration.cases.test_fold import TURN, Stalling, equals_the_log, is_folded, keeps
 from tests.integration.cases.valkeys import Valkey
 from tests.integration.notify.running import until
 from tests.unit.cases.case_world import DIRECTORY
+from tests.unit.runtime.test_settling import Counting, Letters, copies
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -38,14 +46,13 @@ def of_another_version(state: bytes | str) -> str:
 async def make_unreadable(world: FoldedWorld, patient: Patient) -> None:
     of_case = f"{prefix(patient.key)}:case:{patient.case}"
     await world.redis.hset(of_case, "state", of_another_version(await world.redis.hget(of_case, "state")))
-    with pytest.raises(StateUnreadable):
-        await patient.found()
+    assert not await can_be_read(patient)
 
 
 async def can_be_read(patient: Patient) -> bool:
     try:
         await patient.found()
-    except StateUnreadable:
+    except Away:
         return False
     return True
 
@@ -78,6 +85,44 @@ async def test_a_case_that_cannot_be_read_waits_for_its_outbox_to_be_in_the_log(
     await equals_the_log(world, [patient])
 
 
+class Long:
+    """A log that is long: read from its beginning, as for a case that is folded whole, it takes longer than a turn lasts."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    async def ends(self) -> dict[int, int]:
+        return await self._log.ends()
+
+    async def read(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> AsyncIterator[Sequence[LogRecord]]:
+        left = 0 if starts else 8
+        async for chunk in self._log.read(starts, ends):
+            for _, of_case in itertools.groupby(chunk, key=lambda record: dict(record.headers)["ce_subject"]):
+                if left:
+                    await asyncio.sleep(fence.LEASE_MS / 1000 / 3)
+                    left -= 1
+                yield list(of_case)
+
+
+async def test_of_two_that_fold_one_comes_to_an_end_however_long_a_torn_case_takes(world: FoldedWorld, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fence, "LEASE_MS", 1500)
+    monkeypatch.setattr(keeper, "HOLD_EVERY_S", 0.1)
+    monkeypatch.setattr(keeper, "LOOK_EVERY_S", 0.1)
+    patients = [Patient(world) for _ in range(8)]
+    for patient in patients:
+        await world.hear(patient, patient.received(), patient.refused())
+        await make_unreadable(world, patient)
+        await world.redis.delete(f"{prefix(patient.key)}:folded:cases")
+    await world.redis.delete(TURN)
+    logs = [KafkaLog(world.kafka, topics.CASES, f"test-{name}") for name in ("one", "other")]
+    keeping = [asyncio.create_task(world.another_keeper(Long(each)).keep()) for each in logs]
+    await until(lambda: is_folded(world))
+    for task, log in zip(keeping, logs, strict=True):
+        task.cancel()
+        await log.close()
+    await equals_the_log(world, patients)
+
+
 async def test_what_is_decided_while_a_case_is_folded_whole_is_not_lost(world: FoldedWorld):
     patient, slow_log = Patient(world), Stalling(world.log)
     await world.hear(patient, patient.received())
@@ -101,6 +146,33 @@ async def test_a_fold_that_meets_a_case_that_cannot_be_read_folds_it_whole(world
         await world.redis.delete(f"{prefix(patient.key)}:folded:cases")
     await world.fold()
     await equals_the_log(world, patients)
+
+
+async def test_a_message_for_a_case_that_cannot_be_read_waits_for_it_and_is_no_dead_letter(world: FoldedWorld):
+    patient = Patient(world)
+    before = await world.hear(patient, patient.received())
+    of_case = f"{prefix(patient.key)}:case:{patient.case}"
+    await world.redis.hset(of_case, "state", "{")  # not even the patient's key can be told of it
+    attempts = list[Away]()
+
+    async def handle(message: Message) -> None:
+        try:
+            with world.in_hand.one():
+                await patient.hear(patient.refused(), message.envelope.id)
+                await world.relay(patient)
+        except Away as away:
+            attempts.append(away)
+            raise
+
+    letters = Letters()
+    settler = Settler(topics.COMMANDS, "test", handle, Counting(), letters, read_message, begins_early=True)
+    settling = asyncio.create_task(settler.settle(copies()[0], is_new=False))
+    await until(lambda: _is(len(attempts) > ATTEMPTS))
+    keeping = asyncio.create_task(keeps(world))
+    await settling
+    keeping.cancel()
+    assert (letters.found, (await patient.found()).case.sequence) == ([], before.sequence + 1)
+    await equals_the_log(world, [patient])
 
 
 async def test_timers_of_a_case_that_cannot_be_read_hold_up_no_other_and_fire_once_it_is_folded(world: FoldedWorld):
