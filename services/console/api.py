@@ -20,6 +20,7 @@ from contracts.directory import Directory
 from contracts.envelope import Record, seal
 from contracts.ids import CaseId, CentreId, ClinicId, EventId, UploadId, event_id
 from services.console.asking import Asked, AskFinishReading, AskLink, AskSay, NotThen, check_time, command_id, command_of, done_id
+from services.console.body import COMMAND, read_asked
 from services.console.course import CasePhase, Course
 from services.console.projection import Fact, Facts
 from services.console.readings import ReadingView, may_still_come, reading_view
@@ -79,7 +80,9 @@ class Api:
         return {clinic_id: clinic.name for clinic_id, clinic in self._directory().clinics.items()}
 
     def _who(self, request: Request) -> Clinic | Person:
-        return who_asks(request, self._access(), self._directory(), self._now())
+        """Return who asks; a person has to be in the directory, whatever they ask for."""
+        who = who_asks(request, self._access(), self._directory(), self._now())
+        return who if isinstance(who, Clinic) else person_of(who, self._directory())
 
     def _person(self, request: Request) -> Person:
         return person_of(self._who(request), self._directory())
@@ -93,7 +96,8 @@ class Api:
         router.add_api_route("/readings", self.readings, methods=["GET"])
         router.add_api_route("/cases", self.cases, methods=["GET"])
         router.add_api_route("/cases/{case_id}", self.case, methods=["GET"])
-        router.add_api_route("/cases/{case_id}/commands", self.command, methods=["POST"], status_code=202, response_model=Told)
+        commands = "/cases/{case_id}/commands"
+        router.add_api_route(commands, self.command, methods=["POST"], status_code=202, response_model=Told, openapi_extra=COMMAND)
         return router
 
     async def upload(self, request: Request, upload_id: UUID) -> UploadView:
@@ -216,8 +220,8 @@ class Api:
         return Readings(readings=found[:limit], more=len(found) > limit or any(more for _, more in of_centres))
 
     async def _to_read(self, centre_id: CentreId, limit: int, names: dict[ClinicId, str]) -> tuple[list[ReadingView], bool]:
-        """Return the first of a centre's reading list, and whether it was not looked through; what was read is taken off it."""
-        found, read = list[ReadingView](), list[tuple[CaseId, UploadId]]()
+        """Return the first of a centre's reading list, and whether it was not looked through; what is done with is taken off it."""
+        found, done = list[ReadingView](), list[tuple[CaseId, UploadId]]()
         at_its_end = False
         for start in range(0, LOOKS_THROUGH, LOOKS_AT_ONCE):
             page = await self._projection.to_read(centre_id, start, LOOKS_AT_ONCE)
@@ -227,18 +231,27 @@ class Api:
                 if view is not None:
                     found.append(view)
                 elif not may_still_come(known.facts, upload_id):
-                    read.append((case_id, upload_id))
+                    done.append((case_id, upload_id))
             at_its_end = len(page) < LOOKS_AT_ONCE
             if at_its_end or len(found) >= limit:
                 break
-        await self._projection.take_off_reading_list(centre_id, read)
+        await self._take_off(centre_id, done, names)
         return found[:limit], not at_its_end
+
+    async def _take_off(self, centre_id: CentreId, done: list[tuple[CaseId, UploadId]], names: dict[ClinicId, str]) -> None:
+        """Take what is done with off a reading list; what was listed anew since it was looked at stands there again."""
+        if not done:
+            return
+        await self._projection.take_off_reading_list(centre_id, done)
+        by_now = await self._projection.cases([case_id for case_id, _ in done], pages=1)
+        views = (reading_view(known.facts, upload_id, names) for (_, upload_id), known in zip(done, by_now, strict=True))
+        anew = [(view.case_id, view.upload_id, view.read_by) for view in views if view is not None and view.centre_id == centre_id]
+        await self._projection.put_on_reading_list(centre_id, anew)
 
     async def command(
         self,
         request: Request,
         case_id: UUID,
-        asked: Asked,
         wait: Annotated[float, Query(ge=0, le=10, description="seconds to wait for the outcome")] = 0,
         idempotency_key: Annotated[str | None, Header()] = None,
     ) -> Response:
@@ -246,12 +259,13 @@ class Api:
 
         A clinic's token asks only `say`, of the cases of its own uploads."""
         who = self._who(request)
-        if isinstance(who, Clinic) and not isinstance(asked, AskSay):
-            raise Problem(403, "Not allowed", "A clinic's token only says something: the command `say`. The rest is for the centre's people.")
         if isinstance(who, Person):
-            may_command(person_of(who, self._directory()))
+            may_command(who)
         if idempotency_key is not None and not _KEY.match(idempotency_key):
             raise Problem(422, "Unusable Idempotency-Key", "Send 1 to 200 visible ASCII characters, a UUID for one.")
+        asked = await read_asked(request)
+        if isinstance(who, Clinic) and not isinstance(asked, AskSay):
+            raise Problem(403, "Not allowed", "A clinic's token only says something: the command `say`. The rest is for the centre's people.")
         case = CaseId(case_id)
         facts, course = await self._asked_of(case, who, asked)
         name = f"clinic/{who.clinic_id}" if isinstance(who, Clinic) else who.person_id
@@ -289,7 +303,7 @@ class Api:
             raise Problem(422, "Not understood", str(wrong)) from None
         person, clinic = (None, who.clinic_id) if isinstance(who, Clinic) else (who.person_id, None)
         return seal(
-            command_of(asked, case_id, at=now, person=person, clinic=clinic, seen=course.seen),
+            command_of(asked, case_id, at=now, person=person, clinic=clinic),
             event_id=asked_id,
             source="console",
             subject=case_id,

@@ -8,16 +8,23 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from contracts import cases, commands
 from contracts.cases import CaseEvent
 from contracts.commands import PeoplesCommand, Reason, Words
 from contracts.ids import CaseId, CentreId, ClinicId, EventId, PersonId, UploadId, event_id
 from contracts.vocabulary import Arrival, Diagnosis, Instant, Outcome, Strategy, Treatment
+from services.runtime.harmless import one_line
 
 AHEAD_AT_MOST = timedelta(seconds=60)  # a telephone's clock may be a little fast
 BEFORE_RECEIPT_AT_MOST = timedelta(hours=24)
+
+
+# What somebody wrote goes on as one line that can be read: others are shown it, in a terminal too. A message is not lost for a line break.
+_Readable = BeforeValidator(lambda written: one_line(written) if isinstance(written, str) else written)
+AskedReason = Annotated[Reason, _Readable]
+AskedWords = Annotated[Words, _Readable]
 
 
 class _Asked(BaseModel):
@@ -26,7 +33,9 @@ class _Asked(BaseModel):
 
 class _ToOwn(_Asked):
     seen: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="`seen` of the case as it was shown to the person; else what the console knows of it by now"
+        default=None,
+        description="`seen` of the case as it was shown to the person. Without it nobody knows what they saw: what the case was opened or raised "
+        "for in the last seconds before the press counts as not seen, and the case refuses",
     )
 
 
@@ -45,12 +54,12 @@ class AskConfirm(_ToOwn):
 
 class AskStandDown(_ToOwn):
     command: Literal["stand_down"]
-    reason: Reason
+    reason: AskedReason
 
 
 class AskTakeOver(_Asked):
     command: Literal["take_over"]
-    reason: Reason
+    reason: AskedReason
 
 
 class AskOfferHandOver(_Asked):
@@ -71,13 +80,13 @@ class AskAcceptHandOver(_Asked):
 
 class AskDeclineHandOver(_Asked):
     command: Literal["decline_hand_over"]
-    reason: Reason
+    reason: AskedReason
 
 
 class AskChooseStrategy(_Asked):
     command: Literal["choose_strategy"]
     strategy: Strategy
-    reason: Reason | None = None
+    reason: AskedReason | None = None
 
 
 class AskAcceptReferral(_Asked):
@@ -90,7 +99,7 @@ class AskActivateLab(_Asked):
 
 class AskCancelActivation(_Asked):
     command: Literal["cancel_activation"]
-    reason: Reason
+    reason: AskedReason
 
 
 class AskRecordDeparture(_Happened):
@@ -121,7 +130,7 @@ class AskSay(_Asked):
     """To the clinic by a person, to the centre by the clinic. Nobody else is shown it; it should name no patient."""
 
     command: Literal["say"]
-    text: Words
+    text: AskedWords
 
 
 class AskFinishReading(_Asked):
@@ -180,13 +189,13 @@ class NotThen(ValueError):
     """What is told to have happened cannot have happened at that time. args: the sentence."""
 
 
-def command_of(asked: Asked, case_id: CaseId, *, at: datetime, person: PersonId | None, clinic: ClinicId | None, seen: int | None) -> PeoplesCommand:
+def command_of(asked: Asked, case_id: CaseId, *, at: datetime, person: PersonId | None, clinic: ClinicId | None) -> PeoplesCommand:
     """Return what was asked as the command of a person, or of a clinic, which only says something.
 
-    seen is what the person is taken to have seen where the request does not say."""
+    What they have seen is theirs to say: what the console knows by now, nobody may have looked at."""
     fields: dict[str, Any] = asked.model_dump(exclude={"command", "seen"})
     if isinstance(asked, _ToOwn):
-        fields["seen_sequence"] = asked.seen or seen
+        fields["seen_sequence"] = asked.seen
     if isinstance(asked, AskSay):
         fields["clinic_id"] = clinic
     kind, _ = COMMANDS[asked.command]

@@ -56,5 +56,6 @@ def reading_view(facts: Facts, upload_id: UploadId, clinic_names: dict[ClinicId,
 
 
 def may_still_come(facts: Facts, upload_id: UploadId) -> bool:
-    """Return whether nothing says yet that the upload is done with: neither that it was read, nor that it is forgotten."""
-    return bool(facts) and upload_id not in Course(facts).read
+    """Return whether nothing says yet that the upload is done with: neither that it was read or let go, nor that it is forgotten."""
+    course = Course(facts)
+    return bool(facts) and upload_id not in course.read | course.let_go

@@ -8,7 +8,7 @@
     P:console:person:<person>   sorted set: the newest 10,000 that a person has to do with, by the time in ms at which they first had
     P:console:readings:<centre>  sorted set: case and upload on the centre's reading list, by the time in ms by which they are to be read
 
-What was read stays in a reading list until it is next shown: whether a list or a reading is heard of first does not matter then. P is the
+What was read, or let go, stays in a reading list until it is next shown: whether a list or a reading is heard of first does not matter then. P is the
 bucket of the id. What nobody said anything of for 30 days is forgotten; its events stay in Kafka.
 
 That there is nothing is said only where a bucket is known to reflect the log (services.runtime.fence)."""
@@ -156,12 +156,19 @@ class RedisProjection:
         pairs = (each.decode().split("/") for each in page)
         return [(CaseId(UUID(case_id)), UploadId(UUID(upload_id))) for case_id, upload_id in pairs]
 
-    async def take_off_reading_list(self, centre_id: CentreId, read: Iterable[tuple[CaseId, UploadId]]) -> None:
-        """Take what was read, or is forgotten, from the centre's reading list."""
-        members = [_member(*each) for each in read]
+    async def take_off_reading_list(self, centre_id: CentreId, done: Iterable[tuple[CaseId, UploadId]]) -> None:
+        """Take what was read, let go or forgotten from the centre's reading list."""
+        members = [_member(*each) for each in done]
         if members:
             with reaching_redis():
                 await self._redis.zrem(_key("readings", centre_id), *members)
+
+    async def put_on_reading_list(self, centre_id: CentreId, listed: Iterable[tuple[CaseId, UploadId, datetime]]) -> None:
+        """Have uploads stand on the centre's reading list, each by the time by which it is to be read."""
+        scores = {_member(case_id, upload_id): in_ms(read_by) for case_id, upload_id, read_by in listed}
+        if scores:
+            with reaching_redis():
+                await self._redis.zadd(_key("readings", centre_id), scores, lt=True)
 
     async def forget(self, of: CaseList, case_ids: Sequence[str]) -> None:
         """Take cases out of a list whose facts are forgotten."""

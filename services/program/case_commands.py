@@ -27,6 +27,15 @@ app = typer.Typer(
 
 CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="The case's id, or its first 6 characters or more, where one case has them.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a few words; it stays with the case.", callback=not_empty)]
+SeenOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seen",
+        metavar="N",
+        min=1,
+        help="What was shown to you: `seen` of `case show`. Without it, what the case is for counts as not seen for its first seconds.",
+    ),
+]
 AtOption = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="When it happened: 14:05 of today by this machine, or 2026-03-01T14:05+08:00; else now.")
 ]
@@ -60,26 +69,27 @@ def show_one(case: CaseArgument, data: ServerDataOption = None, as_json: JsonOpt
 
 
 @app.command("ack", epilog="Example:  [bold]greenchannel case ack 3f2a9c[/]")
-def acknowledge(case: CaseArgument, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+def acknowledge(case: CaseArgument, seen: SeenOption = None, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
     """Take a case in hand: nobody is paged for it any more."""
-    _ask(data, as_json, case, "acknowledge")
+    _ask(data, as_json, case, "acknowledge", seen=seen)
 
 
 @app.command(epilog="Example:  [bold]greenchannel case confirm 3f2a9c --diagnosis stemi[/]")
 def confirm(
     case: CaseArgument,
     diagnosis: Annotated[Diagnosis, typer.Option("--diagnosis", help="What it is.")],
+    seen: SeenOption = None,
     data: ServerDataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """It is what it looks like. Takes it in hand too."""
-    _ask(data, as_json, case, "confirm", diagnosis=diagnosis)
+    _ask(data, as_json, case, "confirm", diagnosis=diagnosis, seen=seen)
 
 
 @app.command("stand-down", epilog="Example:  [bold]greenchannel case stand-down 3f2a9c --reason 'early repolarisation, seen before'[/]")
-def stand_down(case: CaseArgument, reason: ReasonOption, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
+def stand_down(case: CaseArgument, reason: ReasonOption, seen: SeenOption = None, data: ServerDataOption = None, as_json: JsonOption = False) -> None:
     """It is not what it looks like. Takes it in hand too."""
-    _ask(data, as_json, case, "stand_down", reason=reason)
+    _ask(data, as_json, case, "stand_down", reason=reason, seen=seen)
 
 
 @app.command(epilog="Example:  [bold]greenchannel case say 3f2a9c 'Aspirin 300 mg now, no lysis'[/]")

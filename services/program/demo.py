@@ -183,7 +183,7 @@ def _watch(patients: Sequence[Patient], clinic: Server, person: Server, live: Li
                 patient.case = person.case(patient.state["case"]["case_id"])
             handed_over = "handed over" in patient.passed()
             if patient.case and patient.expected == "red" and handed_over and not patient.acknowledged:
-                person.command(patient.case["case_id"], "acknowledge")
+                person.command(patient.case["case_id"], "acknowledge", seen=patient.case["seen"])
                 patient.acknowledged = True
         live.update(_table(patients))
         time.sleep(LOOK_EVERY_S)

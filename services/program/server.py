@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 
 from services.edge.uploader import THIS_MACHINE
+from services.runtime.harmless import one_line
 from services.runtime.waiting import wait_s
 
 DEFAULT_DATA = Path("greenchannel-data")
@@ -161,7 +162,7 @@ class Server:
             told = answer.json()
             if answer.is_success and isinstance(told, dict):
                 return told
-            sentence = f"{told['title']}: {told.get('detail', '')}".rstrip(": ")
+            sentence = one_line(f"{told['title']}: {told.get('detail', '')}").rstrip(": ")
         except (ValueError, KeyError, TypeError):
             sentence = f"{self.url} answered {answer.status_code}, and not as Greenchannel does. Check the address."
         raise Refused(sentence, answer.status_code)

@@ -8,6 +8,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+from services.runtime.harmless import harmless, one_line
+
 STYLES = {"red": "bold white on red", "yellow": "black on yellow", "green": "black on green", "not_evaluable": "bold white on magenta"}
 WORDS = {"red": " RED ", "yellow": " YELLOW ", "green": " GREEN ", "not_evaluable": " CANNOT BE JUDGED "}
 
@@ -15,8 +17,8 @@ out = Console()
 
 
 def plain(text: object) -> str:
-    """Return text that rich prints as it is."""
-    return escape(str(text))
+    """Return text that rich prints as it is, and that does nothing to the terminal."""
+    return escape(harmless(str(text)))
 
 
 def priority(word: str | None) -> Text:
@@ -67,4 +69,4 @@ def timeline(entries: Sequence[dict[str, Any]]) -> None:
         line = Text(f"  {clock(entry['at'])}  {entry['type']:<16}")
         line.append(f"  {entry['event_id']}", style="dim")
         out.print(line, soft_wrap=True)
-        out.print(Padding(Text(str(entry["text"])), (0, 0, 0, 16)))
+        out.print(Padding(Text(one_line(str(entry["text"]))), (0, 0, 0, 16)))

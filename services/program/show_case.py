@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.program.show import clock, out, plain, priority, timeline
+from services.runtime.harmless import one_line
 
 IN_WORDS = {
     "acknowledged": "You have it in hand: nobody is paged for it any more.",
@@ -32,12 +33,25 @@ IN_WORDS = {
 }
 
 
+def _readable(told: Any) -> Any:
+    """Return what a server told with each text as one line: what people and clinics wrote must not look like a line of ours."""
+    match told:
+        case dict():
+            return {name: _readable(each) for name, each in told.items()}
+        case list():
+            return [_readable(each) for each in told]
+        case str():
+            return one_line(told)
+        case _:
+            return told
+
+
 def cases(found: Sequence[dict[str, Any]], now: datetime) -> None:
     """Print the cases, each with what it is for, who has it and how long ago it was uploaded."""
     if not found:
         out.print("No case yet.")
         return
-    for each in found:
+    for each in map(_readable, found):
         told = (_owner(each), _person(each), each["clinic_id"], _ago(each.get("received_at"), now))
         out.print(priority(each["priority"]), Text(each["case_id"], style="bold"), Text(each["phase"]))
         out.print(Padding(Text(f"{each['headline']}\n{', '.join(told)}"), (0, 0, 1, 4)))
@@ -48,7 +62,7 @@ def readings(found: Sequence[dict[str, Any]], now: datetime) -> None:
     if not found:
         out.print("Nothing to read.")
         return
-    for each in found:
+    for each in map(_readable, found):
         left_min = int((datetime.fromisoformat(each["read_by"]) - now).total_seconds() // 60)
         due = f"in {left_min} min" if left_min >= 0 else f"{-left_min} min ago"
         out.print(priority(each["priority"]), Text(f"to be read {due}", style="bold red" if each["overdue"] or left_min < 0 else ""))
@@ -73,8 +87,9 @@ def _ago(at: str | None, now: datetime) -> str:
 
 def case(found: dict[str, Any]) -> None:
     """Print a case; each line of its clocks and its timeline names its event."""
+    found = _readable(found)
     out.print(priority(found["priority"]), Text(f"{found['headline']}", style="bold"))
-    out.print(f"case {found['case_id']}  phase {found['phase']}  owner {plain(_owner(found))}", highlight=False)
+    out.print(f"case {found['case_id']}  phase {found['phase']}  owner {plain(_owner(found))}  seen {found['seen']}", highlight=False)
     for line in _decided(found):
         out.print(Text(line))
     for alarm in found["alarms"]:
@@ -116,5 +131,6 @@ def _clocks(found: dict[str, Any]) -> Table:
 
 def outcome(told: dict[str, Any]) -> None:
     """Print what came of a command that was done."""
+    told = _readable(told)
     words = IN_WORDS.get(told["outcome"], told["outcome"])
     out.print(f"{told['outcome'].replace('_', ' ')}: {plain(words)}  [dim]event {plain(told.get('event_id'))}[/]", highlight=False)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from services.program import show
 from services.program.server import Refused
+from services.runtime.harmless import harmless
 
 REFUSED, USAGE, NOT_KNOWN = 1, 2, 3
 ServerDataOption = Annotated[Path | None, typer.Option("--data", help="The server's data folder; else GREENCHANNEL_URL and GREENCHANNEL_TOKEN.")]
@@ -45,4 +46,5 @@ def not_empty(text: str | None) -> str | None:
 
 
 def print_line(told: dict[str, Any]) -> None:
-    print(json.dumps(told, ensure_ascii=False), flush=True)
+    """Print a document as one line; what would act on the terminal, or end the line for some, is escaped too, and is the same JSON."""
+    print("".join(each if harmless(each) else json.dumps(each)[1:-1] for each in json.dumps(told, ensure_ascii=False)), flush=True)

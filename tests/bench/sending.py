@@ -100,7 +100,8 @@ async def acknowledge(person: httpx.AsyncClient, sent: Sequence[Sent]) -> None:
 
     async def one(case: CaseId) -> None:
         try:
-            answer = await person.post(f"/v1/cases/{case}/commands", params={"wait": 10}, json={"command": "acknowledge"})
+            seen = (await person.get(f"/v1/cases/{case}")).json().get("seen")
+            answer = await person.post(f"/v1/cases/{case}/commands", params={"wait": 10}, json={"command": "acknowledge", "seen": seen})
         except httpx.TransportError as error:
             raise Lost(f"an acknowledgement was not answered: {type(error).__name__}") from error
         if answer.status_code != 200:

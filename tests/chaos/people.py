@@ -37,6 +37,7 @@ SOON_S = (0.3, 5.0)
 WAITS_S = {Temper.PROMPT: SOON_S, Temper.TWO_AT_ONCE: SOON_S, Temper.PASSES_ON: SOON_S, Temper.LATE: (35.0, 80.0), Temper.ASLEEP: (0.3, 10.0)}
 DECIDES_AFTER_S = (0.5, 10.0)
 CONFIRMS = 0.6
+LOOKED_AT_FIRST = {"acknowledge", "confirm", "stand_down"}
 ACCEPTS, DECLINES = 0.5, 0.3  # else who is asked says nothing
 
 
@@ -128,12 +129,13 @@ class People:
     async def _ask(self, person: str, case_id: str, command: str, **fields: str) -> None:
         """Press, and press again with the same key while there is no answer; what was accepted is written down."""
         key = str(uuid4())
+        seen = await self._look(person, case_id) if command in LOOKED_AT_FIRST else {}
         for _ in range(TRIES):
             try:
                 answer = await self._lines[person].post(
                     f"/v1/cases/{case_id}/commands",
                     params={"wait": WAITS_FOR_AN_ANSWER_S},
-                    json={"command": command} | fields,
+                    json={"command": command} | fields | seen,
                     headers={"Idempotency-Key": key},
                 )
             except httpx.TransportError:
@@ -148,6 +150,14 @@ class People:
                 return
             await asyncio.sleep(AGAIN_AFTER_S)  # not known yet, or something is away
         self.unanswered.append(f"{command} of case {case_id} by {person} was not answered in {TRIES} tries")
+
+    async def _look(self, person: str, case_id: str) -> dict[str, int]:
+        """Return what the case shows by now; {} where it shows nothing: who presses all the same is taken by the time."""
+        try:
+            answer = await self._lines[person].get(f"/v1/cases/{case_id}")
+        except httpx.TransportError:
+            return {}
+        return {"seen": answer.json()["seen"]} if answer.is_success else {}
 
     async def finish(self) -> int:
         """Look through the list once and bring each case to its decision; return how many there were that needed one."""

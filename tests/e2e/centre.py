@@ -142,8 +142,13 @@ class Centre:
         return told
 
     def acknowledge(self, case_id: str) -> httpx.Response:
+        """Acknowledge what the case shows, as a person does who has just looked at it; what is answered where it cannot be looked at."""
         with self.person() as person:
-            return person.post(f"/v1/cases/{case_id}/commands", params={"wait": 5}, json={"command": "acknowledge"})
+            shown = person.get(f"/v1/cases/{case_id}")
+            if not shown.is_success:
+                return shown
+            asked = {"command": "acknowledge", "seen": shown.json()["seen"]}
+            return person.post(f"/v1/cases/{case_id}/commands", params={"wait": 5}, json=asked)
 
     def take_in_hand(self, case_id: str) -> None:
         """Acknowledge as a person does: again where the answer is 503, until the case says so."""

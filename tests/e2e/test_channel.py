@@ -24,7 +24,7 @@ def own_centre(tmp_path: Path) -> Iterator[Centre]:
     yield from running(tmp_path)
 
 
-def asked(centre: Centre, case_id: str, command: str, **fields: str) -> dict[str, Any]:
+def asked(centre: Centre, case_id: str, command: str, **fields: str | int) -> dict[str, Any]:
     with centre.person() as person:
         answer = person.post(f"/v1/cases/{case_id}/commands", params={"wait": 10}, json={"command": command, **fields})
     assert answer.status_code == 200, answer.text
@@ -39,7 +39,7 @@ def test_the_wuwei_sequence_from_the_clinics_ecg_to_the_wire_at_24_minutes_each_
     case_id = centre.case_of(upload["upload_id"])
     assert centre.paged(case_id)[0]["text"].startswith("RED:")
     events = {
-        "acknowledged": asked(centre, case_id, "acknowledge"),
+        "acknowledged": asked(centre, case_id, "acknowledge", seen=centre.case(case_id)["seen"]),
         "said": asked(centre, case_id, "say", text="aspirin 300 mg, ticagrelor 180 mg; keep the patient lying"),
         "confirmed": asked(centre, case_id, "confirm", diagnosis="stemi"),
         "referral": asked(centre, case_id, "accept_referral"),

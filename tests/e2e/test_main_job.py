@@ -135,8 +135,9 @@ def test_the_terminal_shows_the_case_and_acknowledges_it(centre: Centre, recordi
     case_id = centre.case_of(upload_id)
     listed = greenchannel("case", "list", "--json", data=centre.data)
     assert case_id in {json.loads(line)["case_id"] for line in listed.stdout.splitlines()}
-    assert greenchannel("case", "ack", case_id, data=centre.data).returncode == 0
+    shown = until(lambda: (case := centre.case(case_id))["upload_id"] == upload_id and case, what="the case that shows this recording")
+    seen = str(shown["seen"])
+    assert greenchannel("case", "ack", case_id, "--seen", seen, data=centre.data).returncode == 0
     again = greenchannel("case", "ack", case_id, data=centre.data)
     assert (again.returncode, "you have it in hand already" in again.stderr) == (1, True)
-    shown = greenchannel("case", "show", case_id, data=centre.data)
-    assert "Acknowledged" in shown.stdout
+    assert "Acknowledged" in greenchannel("case", "show", case_id, data=centre.data).stdout

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from contracts import topics
-from contracts.cases import ClinicAnswered
+from contracts.cases import ClinicAnswered, PageRequested
 from contracts.envelope import seal
 from contracts.ids import EventId, UploadId
 from contracts.vocabulary import Priority
@@ -78,6 +78,22 @@ async def test_everybody_sees_what_is_theirs_and_problem_details_tell_the_rest(s
             assert answer.headers["content-type"] == "application/problem+json"
             assert set(answer.json()) >= {"type", "title", "status", "detail"}
     assert str(story.case) not in {each["case_id"] for each in others}
+
+
+async def test_who_has_left_the_directory_reads_neither_a_case_nor_its_uploads_though_they_were_called_for_it(stack):
+    story, known = a_story(), EventId(uuid4())
+    page = next(event for _, event in story.heard() if isinstance(event, PageRequested)).model_copy(update={"person_id": "guest"})
+    about = {"source": "cases", "subject": story.case, "key": story.key, "time": page.at, "recorded": page.at, "correlation": story.first}
+    async with console(stack) as ask, writing(stack) as producer:
+        await tell_until_shown(ask, producer, story)
+        await producer.publish(topics.CASES, [seal(page, event_id=known, causation=story.first, sequence=99, **about)])
+
+        async def is_called() -> bool:
+            return str(known) in {entry["event_id"] for entry in (await ask.get(f"/v1/cases/{story.case}")).json()["timeline"]}
+
+        await until(is_called)
+        answers = [await ask.get(path, "guest") for path in (f"/v1/cases/{story.case}", f"/v1/uploads/{story.first}", "/v1/readings")]
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
 
 
 async def test_an_upload_that_is_not_known_yet_is_waited_for_and_one_that_never_comes_is_404(stack):

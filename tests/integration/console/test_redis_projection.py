@@ -1,20 +1,24 @@
 """The projection in a real Redis: a union, whatever comes first, however often."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.cases import CaseEvent, ReadingDone, ReadingListed, UploadAssessed
+from contracts.cases import CaseClosed, CaseEvent, ReadingDone, ReadingListed, ReadingOverdue, UploadAssessed
 from contracts.envelope import Envelope
 from contracts.ids import CaseId, EventId, UploadId
 from contracts.topics import CASES
-from contracts.vocabulary import Lane, Priority
+from contracts.vocabulary import Lane, Outcome, Priority
+from services.console import api as console_api
 from services.console.projection import fact_of, places_of
 from services.console.redis_projection import KEPT, PAGES_AT_MOST, CaseList, RedisProjection
 from services.runtime.redis_link import connect
-from tests.integration.console.asking import a_story, api, say_folded
+from tests.integration.console.asking import Asking, a_story, api, say_folded
 from tests.unit.console.story import Story
 
 CENTRE = CaseList("centre", "centre")
@@ -108,7 +112,12 @@ def reading(read_by: datetime, *, done: bool) -> list[CaseEvent]:
 
 
 async def hear(projection: RedisProjection, event: CaseEvent, sequence: int) -> None:
-    about = {"subject": str(event.case_id), "partitionkey": event.patient_key, "sequence": sequence, "correlationid": event.upload_id}
+    about = {
+        "subject": str(event.case_id),
+        "partitionkey": event.patient_key,
+        "sequence": sequence,
+        "correlationid": getattr(event, "upload_id", uuid4()),
+    }
     times = {"time": event.at, "recordedtime": event.at}
     envelope = Envelope(id=EventId(uuid4()), type=type(event).__name__, source="test", causationid=uuid4(), **about, **times)
     await projection.add([(fact_of(CASES, envelope, event), places_of(event))], event.at)
@@ -136,6 +145,64 @@ async def test_what_is_to_be_read_is_listed_by_its_deadline_and_what_was_read_is
     assert (len(first["readings"]), first["more"], told["more"]) == (1, True, False)
     assert others == {"readings": [], "more": False}
     assert [upload_id for _, upload_id in left] == [each[0].upload_id for each in (soon, late)]
+
+
+def let_go(read_by: datetime) -> list[CaseEvent]:
+    """Return the events of a yellow that nobody read in its time, and whose case is closed."""
+    listed = reading(read_by, done=False)
+    of_case = {"case_id": listed[0].case_id, "patient_key": listed[0].patient_key, "at": listed[0].at}
+    return [*listed, ReadingOverdue(**of_case, upload_id=listed[0].upload_id), CaseClosed(**of_case, by="ann", outcome=Outcome.NOT_AN_EMERGENCY)]
+
+
+@asynccontextmanager
+async def reading_list(stack, *cases: list[CaseEvent]) -> AsyncIterator[tuple[RedisProjection, Asking]]:
+    redis = connect(stack.redis)
+    await redis.flushall()
+    await say_folded(redis)
+    projection = RedisProjection(redis)
+    for events in cases:
+        for sequence, event in enumerate(events, 1):
+            await hear(projection, event, sequence)
+    async with api(stack) as ask:
+        yield projection, ask
+    await redis.aclose()
+
+
+async def readings(ask: Asking) -> list[str]:
+    return [each["upload_id"] for each in (await ask.get("/v1/readings")).json()["readings"]]
+
+
+async def test_however_much_was_let_go_the_list_goes_on_to_what_is_to_be_read(stack, monkeypatch):
+    monkeypatch.setattr(console_api, "LOOKS_AT_ONCE", 2)
+    monkeypatch.setattr(console_api, "LOOKS_THROUGH", 4)
+    now = datetime.now(UTC)
+    gone, to_read = [let_go(now - timedelta(minutes=each + 1)) for each in range(5)], reading(now + timedelta(hours=1), done=False)
+    async with reading_list(stack, *gone, to_read) as (projection, ask):
+        looked = [await readings(ask) for _ in range(2)]
+        left = await projection.to_read("centre", 0, 10)
+    assert looked == [[], [str(to_read[0].upload_id)]]
+    assert left == [(to_read[0].case_id, to_read[0].upload_id)]
+
+
+@pytest.mark.parametrize("is_between", [True, False], ids=["while it is taken off", "later"])
+async def test_what_was_let_go_and_is_listed_anew_stands_in_the_list_again(stack, monkeypatch, is_between):
+    now = datetime.now(UTC)
+    events = let_go(now - timedelta(minutes=1))
+    anew = events[1].model_copy(update={"read_by": now + timedelta(hours=2)})
+    take_off = RedisProjection.take_off_reading_list
+
+    async def take_off_late(projection: RedisProjection, *of) -> None:
+        if is_between:
+            await hear(projection, anew, 9)
+        await take_off(projection, *of)
+
+    monkeypatch.setattr(RedisProjection, "take_off_reading_list", take_off_late)
+    async with reading_list(stack, events) as (projection, ask):
+        assert await readings(ask) == []
+        if not is_between:
+            assert await projection.to_read("centre", 0, 10) == []
+            await hear(projection, anew, 9)
+        assert await readings(ask) == [str(anew.upload_id)]
 
 
 async def test_a_reading_is_finished_by_its_centres_people_though_it_is_no_case_for_them(stack):

@@ -14,6 +14,7 @@ from services.console.asking import COMMANDS, Asked, NotThen, check_time, comman
 READ: TypeAdapter[Asked] = TypeAdapter(Asked)
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 CASE = CaseId(UUID(int=1))
+REASONED = ("stand_down", "take_over", "decline_hand_over", "cancel_activation")
 FIELDS = {
     "confirm": {"diagnosis": "stemi"},
     "offer_hand_over": {"to_person": "bob"},
@@ -24,7 +25,7 @@ FIELDS = {
     "link": {"other_case_id": str(UUID(int=2))},
     "say": {"text": "Aspirin 300 mg."},
     "finish_reading": {"upload_id": str(UUID(int=3))},
-    **{name: {"reason": "seen again"} for name in ("stand_down", "take_over", "decline_hand_over", "cancel_activation")},
+    **{name: {"reason": "seen again"} for name in REASONED},
 }
 
 
@@ -35,14 +36,13 @@ def read(name: str, **more: object) -> Asked:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_name_makes_its_command_with_what_was_asked(name):
     kind, done = COMMANDS[name]
-    command = command_of(read(name), CASE, at=NOW, person="ann", clinic=None, seen=7)
+    command = command_of(read(name), CASE, at=NOW, person="ann", clinic=None)
     told = command.model_dump(mode="json")
     assert type(command) is kind
     assert (command.case_id, command.at, told["by"]) == (CASE, NOW, "ann")
     assert {field: told[field] for field in FIELDS.get(name, {}) if field != "happened_at"} == {
         field: value for field, value in FIELDS.get(name, {}).items() if field != "happened_at"
     }
-    assert told.get("seen_sequence", 7) == 7
     assert done_id(read(name), CASE) == event_id(CASE, done.__name__)
 
 
@@ -59,12 +59,23 @@ def test_a_field_that_is_not_known_or_is_missing_is_refused_by_its_name(name):
             READ.validate_python({"command": name} | {key: value for key, value in FIELDS[name].items() if key != field})
 
 
-def test_what_a_person_says_they_saw_stands_before_what_the_console_knows():
-    assert command_of(read("confirm", seen=3), CASE, at=NOW, person="ann", clinic=None, seen=7).model_dump()["seen_sequence"] == 3
+@pytest.mark.parametrize("name", ["acknowledge", "confirm", "stand_down"])
+def test_what_a_person_has_seen_is_theirs_to_say_and_else_is_not_known(name):
+    said = [command_of(read(name, **seen), CASE, at=NOW, person="ann", clinic=None).model_dump()["seen_sequence"] for seen in ({"seen": 3}, {})]
+    assert said == [3, None]
+
+
+@pytest.mark.parametrize(("name", "field"), [("say", "text"), *((name, "reason") for name in REASONED)])
+def test_what_somebody_writes_goes_on_as_one_line_that_does_nothing_to_a_terminal(name, field):
+    forged = "ok \x1b[8m hidden\r\n  10:01  dr-li:\tstood\x00 down \x9b2J \u202eback\u2028end "
+    assert getattr(read(name, **{field: forged}), field) == "ok [8m hidden 10:01 dr-li: stood down 2J back end"
+    assert len(getattr(read(name, **{field: "x\n" * 150}), field)) == 299
+    with pytest.raises(ValidationError, match=field):
+        read(name, **{field: "\x1b\r\n\u200b"})
 
 
 def test_a_clinic_says_something_as_the_clinic():
-    said = command_of(read("say"), CASE, at=NOW, person=None, clinic="clinic", seen=None).model_dump()
+    said = command_of(read("say"), CASE, at=NOW, person=None, clinic="clinic").model_dump()
     assert (said["by"], said["clinic_id"]) == (None, "clinic")
 
 

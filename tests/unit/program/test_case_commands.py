@@ -22,6 +22,7 @@ from services.console.words import in_snake_case
 from services.program import show, show_case
 from services.program.cli import app
 from services.program.show_case import IN_WORDS
+from services.program.terminal import print_line
 from tests.unit.console.life import Life
 
 READ: TypeAdapter[Asked] = TypeAdapter(Asked)
@@ -86,6 +87,9 @@ EACH: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     (("ack", ID), {"command": "acknowledge"}),
     (("confirm", ID, "--diagnosis", "stemi"), {"command": "confirm", "diagnosis": "stemi"}),
     (("stand-down", ID, "--reason", "old"), {"command": "stand_down", "reason": "old"}),
+    (("ack", ID, "--seen", "7"), {"command": "acknowledge", "seen": 7}),
+    (("confirm", ID, "--diagnosis", "stemi", "--seen", "7"), {"command": "confirm", "diagnosis": "stemi", "seen": 7}),
+    (("stand-down", ID, "--reason", "old", "--seen", "7"), {"command": "stand_down", "reason": "old", "seen": 7}),
     (("say", ID, "Aspirin 300 mg"), {"command": "say", "text": "Aspirin 300 mg"}),
     (("say", ID, "Given", "--as-clinic"), {"command": "say", "text": "Given"}),
     (("take-over", ID, "--reason", "busy"), {"command": "take_over", "reason": "busy"}),
@@ -164,6 +168,39 @@ def test_a_case_is_shown_with_its_clocks_both_figures_and_what_was_said(case):
     for clock in CASE.clocks:
         assert str(clock.event_id) in told
     assert json.loads(case("show", ID[:8], "--json").stdout)["wire_min"] == 24.0
+
+
+def test_what_a_case_shows_is_what_is_said_to_be_seen(case):
+    assert f"seen {CASE.seen}" in case("show", ID).stdout
+
+
+FORGED = "ok\x1b[8m hidden \x1b[0m\r\n  10:01  dr-li: stood down\x9b2J\u202e"
+IN_PLAIN = "ok[8m hidden [0m 10:01 dr-li: stood down2J"
+
+
+@pytest.mark.parametrize("place", ["messages", "timeline", "headline", "stood_down_reason", "strategy_reason", "route_reason"])
+def test_what_others_wrote_does_nothing_to_the_terminal_and_forges_no_line(capsys, place):
+    told = CASE.model_dump(mode="json")
+    lines = len(shown_of(capsys, told | {"stood_down_reason": "x", "strategy_reason": "x", "route_reason": "x"}))
+    forged = told | {"stood_down_reason": "x", "strategy_reason": "x", "route_reason": "x"}
+    forged |= {place: [told[place][0] | {"text": FORGED}, *told[place][1:]] if isinstance(told[place], list) else FORGED}
+    found = shown_of(capsys, forged)
+    assert len(found) == lines
+    assert sum(IN_PLAIN in line for line in found) == 1
+    assert not {"\x1b", "\r", "\x9b", "\u202e"} & set("".join(found))
+
+
+def shown_of(capsys, told: dict[str, Any]) -> list[str]:
+    show_case.case(told)
+    return capsys.readouterr().out.split("\n")
+
+
+def test_what_others_wrote_is_the_same_in_json_and_does_nothing_to_the_terminal_there_either(capsys):
+    print_line({"text": FORGED, "clinic": "卫生院"})
+    [line] = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {"text": FORGED, "clinic": "卫生院"}
+    assert line.isprintable()
+    assert "卫生院" in line
 
 
 def test_what_is_to_be_read_is_listed_and_read_by_its_ids(case):
