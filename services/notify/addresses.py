@@ -9,6 +9,7 @@ from contracts.cases import PageRequested
 from contracts.deliveries import Failure
 from contracts.directory import STANDING_ALARM, STANDING_NUMBER, Contacts, Directory
 from contracts.ids import CentreId, ClinicId
+from services.notify.address_targets import unreached
 from services.notify.apprise_carrier import understands
 from services.notify.carriers import LOCAL, addressed
 from services.notify.notice import Asked, Failed
@@ -62,4 +63,6 @@ def unusable(contacts: Contacts, pager: Path | None) -> Sequence[tuple[str, str]
                 found.append((where, "it is the local pager, and GREENCHANNEL_PAGER names no file"))
         elif not understands(addressed(address, "check")):
             found.append((where, "no kind of address that is known here"))
+        elif (wrong := unreached(addressed(address, "check"))) is not None:
+            found.append((where, wrong))
     return found

@@ -9,11 +9,14 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import apprise
 
 from contracts.deliveries import Failure
+from services.notify.address_targets import NOBODY, reaches_nobody
 from services.notify.notice import Failed, Outcome, Sent, Unknown
+from services.notify.provider_answers import KINDS, PARTLY_TAKEN, hearing, said, together
 
 SEND_WITHIN_S = 5.0
 AGAIN_AFTER_S = 0.5
@@ -103,29 +106,41 @@ def understands(address: str) -> bool:
 
 
 def _send(address: str, title: str, text: str) -> Outcome:
-    way = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, service_timeout=0))
+    way = apprise.Apprise(asset=_asset())
     if not way.add(address):
         return Failed(Failure.PERMANENT, NOT_UNDERSTOOD)
-    targets = 0
-    for service in way:
-        service.socket_read_timeout = ANSWER_WITHIN_S
-        targets += len(service)
-    result = way.notify(body=text, title=title, body_format=apprise.NotifyFormat.TEXT, log_level=logging.DEBUG)
+    return together([_send_by(service, title, text) for service in way])
+
+
+def _asset() -> Any:
+    return apprise.AppriseAsset(async_mode=False, service_timeout=0)
+
+
+def _send_by(service: Any, title: str, text: str) -> Outcome:
+    if reaches_nobody(service):
+        return Failed(Failure.PERMANENT, NOBODY)
+    service.socket_read_timeout = ANSWER_WITHIN_S
+    service.request_rate_per_sec = 0  # its wait between requests is longer than ours, and one kind waits before its first
+    way = apprise.Apprise(asset=_asset())
+    way.add(service)
+    with hearing() as answers:
+        result = way.notify(body=text, title=title, body_format=apprise.NotifyFormat.TEXT, log_level=logging.DEBUG)
     if result:
-        return Sent()
-    outcome = _refusal([entry.message for entry in result.logs()])
-    if targets > 1 and isinstance(outcome, Failed):
-        return Unknown(f"not every target of the address took it: {outcome.reason}")
+        return said(KINDS[service.schema], answers) if service.schema in KINDS else Sent()
+    outcome = _refusal([entry.message for entry in result.logs()], [answer.status_code for answer in answers])
+    if len(service) > 1 and isinstance(outcome, Failed):
+        return Unknown(f"{PARTLY_TAKEN}: {outcome.reason}")
     return outcome
 
 
-def _refusal(said: Sequence[str]) -> Outcome:
-    """Return what is known, by Apprise's own lines: it gives no status otherwise."""
-    found = [match.group(1) for line in said if (match := _STATUS.search(line))]
+def _refusal(lines: Sequence[str], statuses: Sequence[int]) -> Outcome:
+    """Return what is known, by Apprise's own lines, and where they name no status by that of the last answer."""
+    found = [int(match.group(1)) for line in lines if (match := _STATUS.search(line))]
+    found = found or [status for status in statuses[-1:] if status >= 400]
     if not found:
-        if any(_BROKEN_OFF.search(line) for line in said):
+        if any(_BROKEN_OFF.search(line) for line in lines):
             return Unknown("the connection broke before the provider answered")
         return Failed(Failure.TEMPORARY, "the provider could not be reached or said no")
-    status = int(found[-1])
+    status = found[-1]
     permanent = 400 <= status < 500 and status not in _TRY_AGAIN
     return Failed(Failure.PERMANENT if permanent else Failure.TEMPORARY, f"the provider answered {status}")

@@ -11,6 +11,7 @@ from contracts.deliveries import Failure
 from contracts.directory import Contacts, Directory
 from services.notify.dead_letters import Letter, alarms
 from services.notify.handing_over import Hands
+from services.notify.letters_in_hand import InHand, LettersInHand
 from services.notify.metrics import ALARMS_REFUSED, NOTICES
 from services.notify.notice import Failed, Notice, Outcome, Sent, Unknown
 from services.notify.once import Once
@@ -42,28 +43,48 @@ class Alarms:
         """rung knows, beyond a restart, the alarms that were taken: by the id of the notice, which a message's further letters share."""
         self._hands, self._rung, self._directory, self._contacts = hands, rung, directory, contacts
         self._once: Once[Outcome] = Once(settles=lambda outcome: isinstance(outcome, Sent))
+        self._in_hand = LettersInHand()
 
     async def hear(self, message: Message) -> None:
-        """Return when each centre that the letter concerns was told. Away where a centre's carrier says no for now; StandingAlarmRefused."""
+        """Return when each centre that the letter concerns was told. Away where a centre's carrier says no for now; StandingAlarmRefused.
+
+        Returns at once for a further letter of an alarm that is under way, and rings another centre where many wait for this one's carrier."""
         letter = message.event
         if not isinstance(letter, Letter):
             raise TypeError(f"{type(letter).__name__} is no dead letter")
-        wanted = alarms(letter, self._directory(), self._contacts())
+        in_hand = self._in_hand.take(message, letter.alarm_id)
+        if in_hand is None:
+            return
+        ended = True
+        try:
+            await self._tell(letter, in_hand)
+        except Away:
+            ended = False  # its task tries again
+            raise
+        finally:
+            if ended:
+                self._in_hand.put_down(in_hand)
+
+    async def _tell(self, letter: Letter, in_hand: InHand) -> None:
+        wanted = alarms(letter, self._directory(), _passing_over(self._in_hand.crowded(in_hand), self._contacts()))
         if not wanted:
             ALARMS_REFUSED.inc()
             raise StandingAlarmRefused("every centre", "the contacts hold no standing alarm")
+        in_hand.waits_for &= {address for _, address, _ in wanted}  # what is passed over is waited for no more: the next one is to know
         outcomes = await asyncio.gather(*(self._ring(letter, *each) for each in wanted), return_exceptions=True)
-        refused, away = list[tuple[str, str]](), list[BaseException]()
-        for (centre, _, _), outcome in zip(wanted, outcomes, strict=True):
+        refused, away, waits_for = list[tuple[str, str]](), list[BaseException](), set[SecretStr]()
+        for (centre, address, _), outcome in zip(wanted, outcomes, strict=True):
             match outcome:
                 case Sent():
                     pass
                 case Failed(failure=Failure.TEMPORARY):
                     away.append(Away("standing alarm", f"{centre}: {outcome.reason}"))
+                    waits_for.add(address)
                 case Failed() | Unknown():
                     refused.append((centre, outcome.reason))
                 case BaseException():
                     away.append(outcome)
+        in_hand.waits_for = frozenset(waits_for)
         if refused:
             ALARMS_REFUSED.inc(len(refused))
             error = StandingAlarmRefused(", ".join(name for name, _ in refused), refused[0][1])
@@ -89,9 +110,8 @@ class Alarms:
             return Unknown(f"it may have rung {MAY_RING} times, and the provider confirmed none")
         try:
             outcome = await self._hands.hand_over(notice, address)
-        except Away:
-            await self._rung.pardon(notice_id, key)
-            raise
+        except Away as away:
+            outcome = Failed(Failure.TEMPORARY, str(away))
         match outcome:
             case Sent():
                 NOTICES.labels("sent", "dead_letter").inc()
@@ -101,3 +121,12 @@ class Alarms:
             case Unknown():
                 pass
         return outcome
+
+
+def _passing_over(crowded: frozenset[SecretStr], contacts: Contacts) -> Contacts:
+    """Return the contacts without the standing alarms at these addresses; with all, where there is no other: nobody else is held up then."""
+    others = {centre_id: address for centre_id, address in contacts.standing_alarms.items() if address not in crowded}
+    if not crowded or not others:
+        return contacts
+    log.warning("letters wait for a standing number: another centre's is rung for what is new", rung=sorted(others), waited_for=len(crowded))
+    return contacts.model_copy(update={"standing_alarms": others})

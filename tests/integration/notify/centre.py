@@ -18,12 +18,13 @@ from tests.unit.notify.pages import contacts, directory, page
 
 
 class Provider:
-    """A web hook: /<status> answers with it; /hang waits until the test lets it go."""
+    """A web hook: /<status> answers with it, and with what it says; /hang waits until the test lets it go."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
         self.bodies: list[str] = []
         self.answers: list[str] = []  # what /next answers, in its order
+        self.says: list[bytes] = []  # the bodies of its answers, in their order; then none
         self.hung, self.let_go = asyncio.Event(), asyncio.Event()
 
     async def start(self) -> str:
@@ -40,14 +41,16 @@ class Provider:
         length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
         body = await reader.readexactly(length)
         self.bodies.append(body.decode())
-        said = json.loads(body)
-        self.heard.append(said.get("message") or said["text"])
-        what = head.split()[1].decode().rsplit("/", 1)[1]
+        said = json.loads(body) if body.startswith(b"{") else {"text": body.decode()}
+        self.heard.append(said.get("message") or said.get("text") or said["content"])
+        what = head.split()[1].decode().partition("?")[0].rsplit("/", 1)[1]
         what = self.answers.pop(0) if what == "next" else what
         if what == "hang":
             self.hung.set()
             await self.let_go.wait()
-        writer.write(f"HTTP/1.1 {'200' if what == 'hang' else what} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        says = self.says.pop(0) if self.says else b""
+        status = "200" if what == "hang" else what
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(says)}\r\nConnection: close\r\n\r\n".encode() + says)
         writer.close()
 
 
