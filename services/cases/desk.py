@@ -35,6 +35,7 @@ from services.runtime.errors import Away, GreenchannelError
 from services.runtime.messages import ATTEMPTS, Message, TriedTooOften
 
 OVERTAKEN_AT_MOST = 20
+STALE_AFTER_S = 1.0  # what Redis said of a step: it may have been put back since from a copy that knows nothing of it
 LOOK_EVERY_S = 0.25
 RECENT_AT_MOST = 500
 AT_ONCE = 16
@@ -157,14 +158,17 @@ class Desk:
         raise AlwaysOvertaken(str(route.case_id or route.fresh))
 
     async def _bring(self, message: Message, told: Told, case: Case) -> bool:
-        """Decide, step and relay; False where another has changed the case, or heard the message, since it was read."""
+        """Decide, step and relay; False where another has changed the case, or heard the message, since it was read, or may have."""
         at = self._now()
         events = decide(case, Heard(message.envelope.id, at, told), self._directory())
         after, records = _sealed(case, events, message, at)
         decision = entry(after.case_id, records)
+        asked_at_s = asyncio.get_running_loop().time()
         if not await self._store.step(message.envelope.id, case, after, decision):
             return False
         self._look_when_due(case, after)
+        if asyncio.get_running_loop().time() - asked_at_s > STALE_AFTER_S:
+            return False  # the load that follows relays what the outbox holds by now
         await self._relay(message.envelope.partitionkey, [decision])
         self._recent.keep(after)
         return True

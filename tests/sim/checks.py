@@ -47,6 +47,7 @@ class Checks:
         self.told: set[str] = set()  # the pages of which notify has told what became of them
         self.given_up: set[str] = set()
         self.torn: set[CaseId] = set()
+        self._lost: set[str] = set()  # the messages whose decisions Redis lost before they were in Kafka, or on their way there
         self._timer_ids: set[str] = set()
         self._notices: dict[NoticeId, tuple[str, ...]] = {}
         broker.on_append.append(self._appended)
@@ -59,7 +60,8 @@ class Checks:
     def lost(self) -> None:
         """Redis is not what it was: of what was stepped there stands what is in the log.
 
-        A case of which something is not may hear of it later, out of its order, or decide it anew: only its end is looked at."""
+        A case of which something is not may hear of it later, out of its order, or decide it anew, as may another case of its patient: only the end
+        of such a case is looked at."""
         for case_id, stepped in self.stepped.items():
             log = self.logs[case_id]
             gone = [decision for decision in stepped.values() if decision.message_id not in self.logged]
@@ -67,6 +69,7 @@ class Checks:
                 self.torn.add(case_id)
             for decision in gone:
                 self.decided.pop(decision.message_id, None)
+                self._lost.add(decision.message_id)
             self.states[case_id], self.views[case_id] = self.rebuilt(case_id), View()
             for event in log.events:
                 self.views[case_id].add(event)
@@ -185,6 +188,10 @@ class Checks:
         if first != log.last + 1:
             self._world.violate("2: ce_sequence has no gap", f"{case_id}: {first} follows {log.last}")
             return
+        if decision.message_id in self.logged & self._lost:
+            self.torn.add(case_id)
+            self._torn_logged(case_id, first, records)
+            return
         if decision.message_id in self.logged:
             self._world.violate("2: no message is acted on twice", f"{decision.message_id} in {case_id}, from {first} on")
         before_at = log.events[-1].at if log.events else None
@@ -194,10 +201,10 @@ class Checks:
             self._world.violate("time never runs backwards for a case", f"{case_id} at {first}")
 
     def _torn_logged(self, case_id: CaseId, first: int, records: Sequence[Kept]) -> None:
-        """Take a decision as whoever folds takes it: the first that lies there of each message."""
+        """Take a decision as whoever folds takes it: the first of its case that lies there of each message."""
         message_id = dict(records[0].headers)["ce_causationid"].decode()
-        if message_id not in self.logged:
-            self.logged.add(message_id)
+        self.logged.add(message_id)
+        if all(each.message_id != message_id for each in self.logs[case_id].decisions):
             sealed = tuple(Record(record.key.decode(), record.headers, record.value) for record in records)  # type: ignore[union-attr,arg-type]
             self.logs[case_id].add(Decision(message_id, first, sealed, tuple(_event(each) for each in sealed)), self._world.loop.time())
 
