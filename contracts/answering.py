@@ -9,15 +9,15 @@ from contracts.ids import CentreId, ClinicId, PersonId
 def nearest_centre(directory: Directory, clinic_id: ClinicId) -> tuple[CentreId, Centre]:
     """Return whom a clinic may always call: of the centres that it sends to, the nearest of its network with a catheter lab.
 
-    It always answers somebody: where there is none, the nearest without one; for a clinic that is not listed, a centre with a lab. Hours and
-    diversions are not asked: who answers the standing number knows them."""
+    It always answers somebody: where there is none, the nearest without one; for a clinic that is not listed, the first with a
+    lab. Hours and diversions are not asked: who answers the standing number knows them."""
     clinic = directory.clinics.get(clinic_id)
     travel_min = clinic.travel_min if clinic else {}
 
-    def how_far(centre_id: CentreId) -> tuple[bool, bool, bool, int, CentreId]:
+    def how_far(centre_id: CentreId) -> tuple[bool, bool, bool, int, str]:
         centre = directory.centres[centre_id]
         other_network = clinic is not None and centre.network != clinic.network
-        return centre_id not in travel_min, Capability.PCI not in centre.capabilities, other_network, travel_min.get(centre_id, 0), centre_id
+        return centre_id not in travel_min, Capability.PCI not in centre.capabilities, other_network, travel_min.get(centre_id, 0), centre_id if clinic else ""
 
     nearest = min(directory.centres, key=how_far)
     return nearest, directory.centres[nearest]

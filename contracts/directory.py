@@ -3,11 +3,12 @@
 Rosters' and centres' hours are on the wall clock of `timezone`. Whether the whole makes sense (gaps, cycles, a red that rings nobody) is judged
 by `greenchannel directory check`; the models here refuse only what could not be read."""
 
+import re
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AwareDatetime, Field, SecretStr, StringConstraints, field_serializer, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, SecretStr, StringConstraints, field_serializer, model_validator
 
 from contracts.ids import CentreId, ClinicId, PersonId, Slug
 from contracts.vocabulary import Event, Frozen
@@ -23,6 +24,21 @@ MethodName = Slug
 DailyHours = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
 Target = Annotated[str, StringConstraints(pattern=r"^(person|team|roster):[a-z0-9][a-z0-9-]{0,62}$")]
 Member = Annotated[str, StringConstraints(pattern=r"^(team:)?[a-z0-9][a-z0-9-]{0,62}$")]
+
+_DAY_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+
+def _written_out(at: object) -> datetime:
+    """Return the time that a text writes out; of a number, seconds from 1970 would be made, and 20261224 is no such."""
+    if isinstance(at, datetime):
+        return at
+    if not isinstance(at, str) or not _DAY_AND_TIME.match(at):
+        raise ValueError("write the day and the time, as in 2026-03-05T08:00:00")
+    return datetime.fromisoformat(at)
+
+
+WallClock = Annotated[datetime, BeforeValidator(_written_out)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 class Entry(Frozen):
@@ -61,7 +77,7 @@ class Hours(Entry):
 class Diverting(Entry):
     """The centre takes nobody until then."""
 
-    until: AwareDatetime
+    until: Moment
     reason: str = Field(min_length=1, max_length=120)
 
 
@@ -104,7 +120,7 @@ class Shift(Entry):
     """People in turn, each for so many hours, from the first hand-over on; within `hours` where they are given."""
 
     people: tuple[PersonId, ...] = Field(min_length=1)
-    begins: datetime = Field(description="the first hand-over, on the wall clock", json_schema_extra={"format": "date-time-local"})
+    begins: WallClock = Field(description="the first hand-over, on the wall clock", json_schema_extra={"format": "date-time-local"})
     shift_h: int = Field(default=24, ge=1, le=24 * 28)
     hours: Hours = Hours()
 
@@ -119,8 +135,8 @@ class Override(Entry):
     """Somebody else is on call for a while."""
 
     person: PersonId
-    begins: AwareDatetime
-    ends: AwareDatetime
+    begins: Moment
+    ends: Moment
 
 
 class Roster(Entry):

@@ -45,6 +45,23 @@ def check(directory: Directory, contacts: Contacts, at: datetime, lines: Lines) 
     return tuple(sorted({problem_at(lines, place, what) for place, what in found}))
 
 
+def remarks(directory: Directory, at: datetime, lines: Lines) -> tuple[Problem, ...]:
+    """Return what may be loaded and is over at that time: nobody goes by it, and who wrote it may have meant another day."""
+    found: list[tuple[Place, datetime]] = [
+        (("rosters", roster_id, "overrides", index), override.ends)
+        for roster_id, roster in directory.rosters.items()
+        for index, override in enumerate(roster.overrides)
+    ]
+    found += [(("centres", centre_id, "diverting"), centre.diverting.until) for centre_id, centre in directory.centres.items() if centre.diverting]
+    return tuple(
+        sorted(
+            problem_at(lines, place, f"is over since {ended.isoformat(timespec='minutes')} and changes nothing: take it out, or mend its days")
+            for place, ended in found
+            if ended <= at
+        )
+    )
+
+
 def _names(directory: Directory) -> Found:
     """What is named and not listed."""
     listed: dict[str, Container[Slug]] = {

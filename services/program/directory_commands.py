@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +26,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document a li
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a directory as a whole: names, gaps in rosters, who is reached and who is rung. Status 1, with the line of each mistake, if any."""
     with refusing(file, as_json=as_json):
-        directory, _ = _part().checked_directory_file(file, datetime.now(UTC))
+        directory, _, remarks = _part().checked_with_remarks(file, datetime.now(UTC))
     holds = {each: len(getattr(directory, each)) for each in ("centres", "clinics", "people", "teams", "rosters", "policies")}
     if as_json:
-        print(json.dumps({"file": str(file), "version": directory.version, **holds, "problems": []}, ensure_ascii=False))
+        told = {"file": str(file), "version": directory.version, **holds, "problems": [], "remarks": as_documents(remarks)}
+        print(json.dumps(told, ensure_ascii=False))
         return
+    say_remarks(file, remarks)
     listed = ", ".join(f"{each} {count}" for each, count in holds.items())
     out.print(f"[green]{plain(file)}: version {plain(directory.version)}, nothing wrong: {listed}[/]", highlight=False, soft_wrap=True)
 
@@ -46,8 +48,7 @@ def refusing(file: Path, *, as_json: bool = False) -> Iterator[None]:
         yield
     except part.DirectoryRefused as refused:
         if as_json:
-            problems = [{"line": each.line, "where": each.where, "what": each.what} for each in refused.problems]
-            print(json.dumps({"file": str(file), "problems": problems}, ensure_ascii=False))
+            print(json.dumps({"file": str(file), "problems": as_documents(refused.problems)}, ensure_ascii=False))
         else:
             _print(refused)
         raise typer.Exit(REFUSED) from None
@@ -55,6 +56,16 @@ def refusing(file: Path, *, as_json: bool = False) -> Iterator[None]:
         if as_json:
             print(json.dumps({"file": str(file), "error": str(error)}, ensure_ascii=False))
         _refuse(str(error))
+
+
+def as_documents(found: Iterable[Any]) -> list[dict[str, Any]]:
+    return [{"line": each.line, "where": each.where, "what": each.what} for each in found]
+
+
+def say_remarks(file: Path, remarks: Iterable[Any]) -> None:
+    """Say what is hardly meant, a line each that an editor can follow."""
+    for each in remarks:
+        talk.print(plain(f"{file}:{each.line}: {each.where}: {each.what}"), style="yellow", highlight=False, soft_wrap=True)
 
 
 def _print(refused: Any) -> None:

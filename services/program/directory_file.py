@@ -1,5 +1,7 @@
 """The directory as people write it: one YAML file, each mistake told with its line. Addresses in it go to Contacts, all else to Directory."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +15,7 @@ from contracts.directory import Centre, Clinic, Contacts, Directory, Entry, Meth
 from contracts.envelope import MAX_VALUE_BYTES
 from contracts.ids import CentreId, ClinicId, PersonId
 from services.program.address_check import unusable
-from services.program.directory_check import Place, Problem, check, problem_at
+from services.program.directory_check import Place, Problem, check, problem_at, remarks
 from services.runtime.errors import ConfigurationError
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -21,6 +23,12 @@ AROUND_BYTES = 256  # what an event holds beside the directory
 _HINTS = {
     "extra_forbidden": "no such word is known here",
     "string_type": "put it in quotes: it is to be text",
+    "int_type": "is to be a whole number in digits alone: 35, not 035, 35.0 or '35'",
+    "bool_type": "is to be true or false",
+    "dict_type": "is to hold names, each with a colon and what belongs to it",
+    "model_type": "is to hold names, each with a colon and what belongs to it",
+    "tuple_type": "is to be a list: write it in [ ]",
+    "json_invalid": "holds brackets in brackets without end",
     "missing": "is missing here",
     "timezone_aware": "write it with a time zone, e.g. 2026-03-05T08:00:00+08:00",
 }
@@ -111,11 +119,17 @@ def read_directory_file(path: Path) -> tuple[Directory, Contacts]:
 
 def checked_directory_file(path: Path, at: datetime) -> tuple[Directory, Contacts]:
     """Return what a directory file says, where it makes sense as a whole from `at` on; else as read_directory_file, with all that `check` finds."""
+    directory, contacts, _ = checked_with_remarks(path, at)
+    return directory, contacts
+
+
+def checked_with_remarks(path: Path, at: datetime) -> tuple[Directory, Contacts, tuple[Problem, ...]]:
+    """Return as checked_directory_file, and what may be loaded but is hardly meant."""
     directory, contacts, lines = _read(path)
     not_usable = {problem_at(lines, place, what) for place, what in unusable(contacts)}
     if problems := tuple(sorted({*check(directory, contacts, at, lines), *not_usable})):
         raise DirectoryRefused(str(path), problems)
-    return directory, contacts
+    return directory, contacts, remarks(directory, at, lines)
 
 
 def _read(path: Path) -> tuple[Directory, Contacts, Mapping[Place, int]]:
@@ -123,7 +137,8 @@ def _read(path: Path) -> tuple[Directory, Contacts, Mapping[Place, int]]:
     if marked.problems:
         raise _refused(path, marked)
     try:
-        written = _File.model_validate(marked.data, extra="forbid")
+        # As JSON, in which a number, a text and a list are strictly what they are, and a time is a text.
+        written = _File.model_validate_json(json.dumps(marked.data), strict=True, extra="forbid")
     except ValidationError as error:
         for place, what in _mistakes(error):
             marked.wrong(place, what)
@@ -157,7 +172,7 @@ def _marked(path: Path) -> _Marked:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigurationError(path, f"is larger than {MAX_BYTES // 1024 // 1024} MiB")
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Words)
         marked = _Marked()
         if root is None:
             marked.wrong((), "the file is empty")
@@ -175,12 +190,29 @@ def _marked(path: Path) -> _Marked:
         raise ConfigurationError(path, "is not YAML: it holds a character that no text holds, or brackets without end") from None
 
 
+class _Words(yaml.SafeLoader):
+    """What stands without quotes is a number in plain digits, true, false, nothing, or text. YAML 1.1 makes a 0 of no, 480 of 8:00 and 8 of 010."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - as in the class that it comes from
+
+
+_YAML = "tag:yaml.org,2002:"
+_MAP, _SEQUENCE, _TEXT, _INT, _BOOL, _NULL = (f"{_YAML}{each}" for each in ("map", "seq", "str", "int", "bool", "null"))
+_WRITTEN = {
+    _TEXT: re.compile(r"[^\ud800-\udfff]*"),  # half a character is in no encoding
+    _INT: re.compile(r"-?(0|[1-9][0-9]{0,17})"),
+    _BOOL: re.compile(r"true|True|TRUE|false|False|FALSE"),
+    _NULL: re.compile(r"~|null|Null|NULL|"),
+}
+for _tag, _first in ((_INT, "-0123456789"), (_BOOL, "tTfF"), (_NULL, ["~", "n", "N", ""])):
+    _Words.add_implicit_resolver(_tag, re.compile(f"(?:{_WRITTEN[_tag].pattern})\\Z"), list(_first))
+
+
 class _Reading:
     """From YAML's nodes to plain data. What is written once stands once: an alias could make a short file endless."""
 
     def __init__(self, into: _Marked) -> None:
         self._into, self._seen = into, set[int]()
-        self._words = yaml.constructor.SafeConstructor()
 
     def plain(self, node: yaml.Node, place: Place, named_by: yaml.Node) -> object:
         self._into.lines[place] = named_by.start_mark.line + 1
@@ -188,20 +220,29 @@ class _Reading:
             self._into.wrong(place, "an alias (*name) is not taken here: write it out")
             return None
         self._seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.MappingNode) and node.tag == _MAP:
             return self._mapping(node, place)
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.SequenceNode) and node.tag == _SEQUENCE:
             return [self.plain(each, (*place, index), each) for index, each in enumerate(node.value)]
-        try:
-            return self._words.construct_object(node)
-        except (yaml.YAMLError, ValueError):
-            self._into.wrong(place, "is no text, number or date: put it in quotes")
+        if isinstance(node, yaml.ScalarNode) and node.tag in _WRITTEN and _WRITTEN[node.tag].fullmatch(node.value):
+            return self._scalar(node, place)
+        marked = f"does not fit its mark {node.tag.replace(_YAML, '!!')}: take the mark out"
+        is_text = isinstance(node, yaml.ScalarNode) and node.tag == _TEXT
+        self._into.wrong(place, "holds half a character: write it whole" if is_text else marked)
+        return None
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> object:
+        if node.tag == _NULL:  # of lysis_min it would be "none is given here", and may be a number still to be written
+            self._into.wrong(place, "stands empty (null is that too): write it, or take it out")
             return None
+        if node.tag == _BOOL:
+            return node.value.lower() == "true"
+        return int(node.value) if node.tag == _INT else node.value
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, object]:
         found: dict[str, object] = {}
         for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+            if not isinstance(key, yaml.ScalarNode) or key.tag != _TEXT or not _WRITTEN[_TEXT].fullmatch(key.value):
                 self._into.lines[*place, "?"] = key.start_mark.line + 1
                 self._into.wrong((*place, "?"), "a name is to be text: put it in quotes")
             elif key.value in found:

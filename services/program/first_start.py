@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from contracts.access import AccessEvents, AccountAdded, ClinicTokenAdded, Role
 from contracts.directory import Contacts, Directory
@@ -84,6 +83,6 @@ def earlier_tokens(file: Path, at: datetime) -> list[AccessEvents]:
             AccountAdded(at=at, token_sha256=each["token_sha256"], person_id=each["person"], roles=(Role.CLINICIAN,))
             for each in told.get("people") or ()
         ]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, AttributeError, RecursionError):
         raise ConfigurationError(file, "cannot be read: its tokens would be lost. Mend it, or move it away and give new ones") from None
     return [*clinics, *people]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from services.local.data_folder import DataFolder
@@ -35,6 +36,7 @@ BEGUN_WITHIN_S = 10.0
 def up(data: Path, port: int | None) -> int:
     """Run everything until Ctrl-C; return the exit status. Raises ERRORS."""
     began = time.monotonic()
+    check_environment()
     keep_standard_streams()
     with DataFolder(data) as folder, _supervisor(folder) as supervisor:
         web_port = folder.port("web", port)
@@ -53,6 +55,7 @@ def up(data: Path, port: int | None) -> int:
 
 def stack(data: Path) -> int:
     """Run Kafka and Valkey until Ctrl-C; print the settings for `serve`. Raises ERRORS."""
+    check_environment()
     keep_standard_streams()
     with DataFolder(data) as folder, _supervisor(folder) as supervisor:
         web_port = folder.port("web")
@@ -70,6 +73,15 @@ def stack(data: Path) -> int:
         )
         supervisor.run(lambda: False)
     return 0
+
+
+def check_environment() -> None:
+    """Say what services could not be told, before anything is started for them. Raises ConfigurationError."""
+    try:
+        Settings(kafka="", redis="", blobs="")
+    except ValidationError as error:
+        wrong = "; ".join(f"{PREFIX}{str(part['loc'][0]).upper()}: {part['msg']}" for part in error.errors(include_input=False))
+        raise ConfigurationError("environment", f"{wrong}. Mend or unset it, and start again: nothing was started") from None
 
 
 def _supervisor(folder: DataFolder) -> Supervisor:

@@ -87,6 +87,31 @@ def test_a_centre_that_is_dropped_is_named_with_who_is_paged_for_it_now(terminal
     assert (told["version"], told["written"], told["centres_gone"]) == (f"{terminal.mark}-2", True, [dropped])
 
 
+def test_a_clinic_and_a_person_that_are_dropped_are_named_with_what_goes_on_and_how_it_is_ended(terminal: Terminal):
+    terminal.done("access", "add", "--person", terminal.person, "--role", "clinician")
+    renamed = terminal.file.read_text().replace(terminal.clinic, f"{terminal.mark}-other").replace(terminal.person, f"{terminal.mark}-li")
+    terminal.file.write_text(renamed.replace(f"version: {terminal.mark}", f"version: {terminal.mark}-2"))
+    loaded = terminal.type("directory", "load", str(terminal.file), "--json")
+    told = json.loads(loaded.stdout)
+    assert terminal.clinic in told["clinics_gone"]
+    assert terminal.person in told["people_gone_with_token"]
+    assert f"WARNING: the clinic {terminal.clinic} is not in this file" in loaded.stderr
+    assert f"WARNING: {terminal.person} is not in this file and still holds a token" in loaded.stderr
+    assert f"greenchannel access revoke --person {terminal.person}" in loaded.stderr
+    terminal.done("access", "revoke", "--person", terminal.person)
+    again = terminal.type("directory", "load", str(terminal.file))
+    assert terminal.person not in again.stderr
+    assert terminal.clinic not in again.stderr  # it is in no directory any more, and holds no token
+
+
+def test_a_dropped_clinic_is_named_for_as_long_as_its_token_holds(terminal: Terminal):
+    terminal.done("access", "add", "--clinic", terminal.clinic)
+    renamed = terminal.file.read_text().replace(terminal.clinic, f"{terminal.mark}-other")
+    terminal.file.write_text(renamed.replace(f"version: {terminal.mark}", f"version: {terminal.mark}-2"))
+    for _ in range(2):
+        assert f"access revoke --clinic {terminal.clinic}" in terminal.type("directory", "load", str(terminal.file)).stderr
+
+
 def test_a_refusal_of_load_is_a_document_for_who_asks_for_json(terminal: Terminal):
     terminal.file.write_text(terminal.file.read_text().replace("555-0100", "555-0199"))
     of_version = terminal.type("directory", "load", str(terminal.file), "--json")

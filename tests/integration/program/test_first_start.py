@@ -96,14 +96,15 @@ async def test_where_a_file_from_elsewhere_is_loaded_nobody_is_invited_to_load_t
     assert str(files.directory) not in said.partition("To load a file:")[2]
 
 
-async def test_a_file_that_cannot_be_read_stops_the_first_start_and_no_later_one(stack: Stack, files: Files):
-    files.directory.write_text("version: [")
+@pytest.mark.parametrize("text", ["version: [", "version: !!timestamp foo"])
+async def test_a_file_that_cannot_be_read_stops_the_first_start_and_no_later_one(stack: Stack, files: Files, text: str):
+    files.directory.write_text(text)
     with pytest.raises(ConfigurationError, match=r"directory\.yaml"):
         await begin(stack.kafka, files, URL, T0)
     assert await read_loaded(stack.kafka) == (None, None)
     files.directory.write_text(DIRECTORY)
     await begin(stack.kafka, files, URL, T0)
-    files.directory.write_text("version: [")
+    files.directory.write_text(text)
     (said,) = await begin(stack.kafka, files, URL, T0)
     assert "the loaded directory (example-1) goes on" in said
     assert "directory check" in said
@@ -143,8 +144,9 @@ async def test_tokens_that_lay_in_a_file_before_are_taken_over_once(stack: Stack
     assert await holder(stack, "p") is None
 
 
-async def test_a_damaged_file_of_tokens_is_said_and_its_clinics_are_not_locked_out_silently(stack: Stack, files: Files):
-    files.earlier_access.write_text("clinics: [{clinic: dongshan}]")
+@pytest.mark.parametrize("text", ["clinics: [{clinic: dongshan}]", "clinics: !!int foo", "clinics: !!timestamp foo"])
+async def test_a_damaged_file_of_tokens_is_said_and_its_clinics_are_not_locked_out_silently(stack: Stack, files: Files, text: str):
+    files.earlier_access.write_text(text)
     with pytest.raises(ConfigurationError, match="its tokens would be lost"):
         await begin(stack.kafka, files, URL, T0)
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from contracts.directory import Contacts
 from services.program.cli import app
 from services.program.directory_check import Problem, check
-from services.program.directory_file import DirectoryRefused, checked_directory_file, read_directory_file
+from services.program.directory_file import DirectoryRefused, checked_directory_file, checked_with_remarks, read_directory_file
 from tests.unit.program.directory_text import NOW, TEXT, line_of, with_part, written
 
 
@@ -154,7 +154,7 @@ def test_what_has_no_address_is_told_and_who_is_reached_by_nothing_is_no_end_of_
 
 
 def test_the_command_prints_what_a_directory_holds(tmp_path: Path):
-    path = written(tmp_path, TEXT.replace("2026-01-01", "2020-01-01"))
+    path = written(tmp_path, TEXT.replace("2026-01-01", "2020-01-01").replace("2026-03-", "9998-03-"))
     done = CliRunner().invoke(app, ["directory", "check", str(path)])
     assert (done.exit_code, done.stdout) == (
         0,
@@ -171,7 +171,29 @@ def test_the_command_prints_what_a_directory_holds(tmp_path: Path):
         "rosters": 1,
         "policies": 3,
         "problems": [],
+        "remarks": [],
     }
+
+
+def test_what_is_over_may_be_loaded_and_is_told_with_its_line(tmp_path: Path):
+    text = with_part("    reading_policy: reading\n", '    diverting: {until: 2020-12-24T08:00:00+08:00, reason: "full"}\n')
+    path = written(tmp_path, text.replace("2026-", "2020-"))
+    done = CliRunner().invoke(app, ["directory", "check", str(path)])
+    assert (done.exit_code, "nothing wrong" in done.stdout) == (0, True)
+    diverting, override = line_of(text, "diverting"), line_of(text, OVERRIDE)
+    assert [line.split(" and ")[0] for line in done.stderr.splitlines()] == [
+        f"{path}:{diverting}: centres.county.diverting: is over since 2020-12-24T08:00+08:00",
+        f"{path}:{override}: rosters.on-call.overrides.0: is over since 2020-03-06T08:00+08:00",
+    ]
+    told = json.loads(CliRunner().invoke(app, ["directory", "check", str(path), "--json"]).stdout)
+    assert [each["line"] for each in told["remarks"]] == [diverting, override]
+
+
+def test_what_is_not_over_yet_is_not_remarked_on(tmp_path: Path):
+    ends = datetime.fromisoformat("2026-03-06T08:00:00+08:00")
+    path = written(tmp_path, TEXT)
+    assert checked_with_remarks(path, ends - timedelta(seconds=1))[2] == ()
+    assert len(checked_with_remarks(path, ends)[2]) == 1
 
 
 def test_the_command_ends_with_status_1_and_file_and_line_of_each_mistake(tmp_path: Path):

@@ -50,7 +50,7 @@ MISTAKES = [  # what is written otherwise, how; the mistake's line is that of th
     ('address: "mailto://cai@mail.test", ', "", "mail:", "people.cai.methods.mail.address", "is missing here"),
     ('"mailto://cai@mail.test"', '""', "mail:", "people.cai.methods.mail.address", "at least 1"),
     ("2026-01-01T08:00:00", "2026-01-01T08:00:00+08:00", "2026-01-01", "rosters.on-call.rotation.0", "without an offset"),
-    ("2026-01-01T08:00:00", "2026-13-01T08:00:00", "2026-13-01", "rosters.on-call.rotation.0.begins", "is no text, number or date"),
+    ("2026-01-01T08:00:00", "2026-13-01T08:00:00", "2026-13-01", "rosters.on-call.rotation.0.begins", "month must be in 1..12"),
     (
         "2026-03-05T08:00:00+08:00",
         "2026-03-05T08:00:00",
