@@ -27,6 +27,7 @@ ADAPTERS = {
     "services.cases.redis_store",
     "services.console.api",
     "services.console.app",
+    "services.console.case_page",
     "services.console.redis_projection",
     "services.console.refolding",
     "services.console.who",
