@@ -17,7 +17,13 @@ def nearest_centre(directory: Directory, clinic_id: ClinicId) -> tuple[CentreId,
     def how_far(centre_id: CentreId) -> tuple[bool, bool, bool, int, str]:
         centre = directory.centres[centre_id]
         other_network = clinic is not None and centre.network != clinic.network
-        return centre_id not in travel_min, Capability.PCI not in centre.capabilities, other_network, travel_min.get(centre_id, 0), centre_id if clinic else ""
+        return (
+            centre_id not in travel_min,
+            Capability.PCI not in centre.capabilities,
+            other_network,
+            travel_min.get(centre_id, 0),
+            centre_id if clinic else "",
+        )
 
     nearest = min(directory.centres, key=how_far)
     return nearest, directory.centres[nearest]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from contracts import topics
 from contracts.envelope import Envelope, Record
 from contracts.topics import Topic
+from services.console import case_page
 from services.console.api import Api
 from services.console.groups import REST_GROUP, URGENT_GROUP, Headers, is_rest, is_urgent
 from services.console.projection import fact_of, places_of
@@ -29,7 +30,7 @@ def build_http(links: Links) -> Service:
     async def publish(command: Record) -> None:
         await links.producer.publish(topics.COMMANDS, [command])
 
-    return Service(router=Api(RedisProjection(links.redis), publish, links.directory.current, links.access.current, _now).router())
+    return Service(router=case_page.beside(Api(RedisProjection(links.redis), publish, links.directory.current, links.access.current, _now).router()))
 
 
 def build_projector(links: Links) -> Service:

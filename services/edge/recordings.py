@@ -12,14 +12,14 @@ NO_SIGNAL_FILE = "~"
 
 
 class NotARecording(GreenchannelError):
-    """A file that cannot be sent. `wrong` says why, and what to do."""
+    """A file that cannot be sent. `wrong` says why, and what to do; `parts` are the signal files that it names, where it is a header."""
 
-    def __init__(self, path: Path, wrong: str) -> None:
-        super().__init__(path, wrong)
-        self.path, self.wrong = path, wrong
+    def __init__(self, named: Path, wrong: str, parts: tuple[Path, ...] = ()) -> None:
+        super().__init__(named, wrong, parts)
+        self.named, self.wrong, self.parts = named, wrong, parts
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.wrong}"
+        return f"{self.named}: {self.wrong}"
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,31 @@ class Recording:
     files: tuple[Path, ...]
 
 
-def recordings_of(paths: Sequence[Path]) -> list[Recording]:
+def recordings_of(paths: Sequence[Path]) -> list[Recording | NotARecording]:
     """Return the recordings that files name, in their order, each once; a header brings its signal files from its own folder.
 
-    Raises NotARecording for a file that is missing, too large, or a header that cannot be followed."""
-    found = [Recording(path, files_of(path)) for path in dict.fromkeys(paths)]
-    brought = {file.resolve() for recording in found for file in recording.files[1:]}
-    return [recording for recording in found if recording.named.resolve() not in brought]
+    What is no recording stands in its place: it keeps nothing else from being sent, but for its own signal files, which mean nothing alone."""
+    found = [_found(path) for path in dict.fromkeys(paths)]
+    brought = {part.resolve() for each in found for part in (each.files[1:] if isinstance(each, Recording) else each.parts)}
+    return [each for each in found if each.named.resolve() not in brought]
+
+
+def _found(path: Path) -> Recording | NotARecording:
+    try:
+        return recording_of(path)
+    except NotARecording as error:
+        return error
+
+
+def recording_of(path: Path) -> Recording:
+    """Return the recording that a file names. Raises NotARecording where it is missing, too large, or a header that cannot be followed."""
+    return Recording(path, files_of(path))
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Return the files of one recording."""
-    _must_be_file(path, "is not there")
+    """Return the files of one recording. Raises NotARecording."""
+    if wrong := _not_a_file(path):
+        raise NotARecording(path, wrong)
     files = (path, *_signal_files(path)) if path.suffix.lower() == ".hea" else (path,)
     if len(files) > MAX_FILES:
         raise NotARecording(path, f"names {len(files) - 1} signal files; an upload has at most {MAX_FILES} files")
@@ -61,20 +74,23 @@ def _signal_files(header: Path) -> tuple[Path, ...]:
         raise NotARecording(header, "is a record of several segments; send the header of one segment")
     signals = lines[1 : 1 + int(lines[0][1])]
     names = [name for name in dict.fromkeys(line[0] for line in signals) if name != NO_SIGNAL_FILE]
-    for name in names:
-        if Path(name).name != name:
-            raise NotARecording(header, f"names the signal file {name}, which is not in its own folder")
-        _must_be_file(header.with_name(name), f"is not there, and {header.name} names it; put it beside the header")
-    return tuple(header.with_name(name) for name in names)
+    if outside := [name for name in names if Path(name).name != name]:
+        raise NotARecording(header, f"names the signal file {outside[0]}, which is not in its own folder")
+    parts = tuple(header.with_name(name) for name in names)
+    for part in parts:
+        if wrong := _not_a_file(part):
+            raise NotARecording(header, f"names the signal file {part.name}, which {wrong}; put it beside the header", parts)
+    return parts
 
 
-def _must_be_file(path: Path, missing: str) -> None:
+def _not_a_file(path: Path) -> str | None:
+    """Return why a path cannot be read as a file; None where it can."""
     try:
         with path.open("rb"):
-            return
+            return None
     except FileNotFoundError:
-        raise NotARecording(path, missing) from None
+        return "is not there"
     except IsADirectoryError:
-        raise NotARecording(path, "is a folder; name the files in it") from None
+        return "is a folder; name the files in it"
     except OSError as error:
-        raise NotARecording(path, f"cannot be read: {error.strerror}") from None
+        return f"cannot be read: {error.strerror}"

@@ -69,11 +69,12 @@ class Accepted:
 
 
 class NotSent(GreenchannelError):
-    """A recording that the gateway did not accept. `why` is a sentence for whoever sent it; `status` is HTTP's, 0 where there was no answer."""
+    """A recording that the gateway did not accept. `why` is a sentence for whoever sent it; `status` is HTTP's, 0 where there was no answer;
+    `standing_number` is the centre's telephone, where the answer named it."""
 
-    def __init__(self, recording: Recording, why: str, status: int, tries: int) -> None:
-        super().__init__(recording, why, status, tries)
-        self.recording, self.why, self.status, self.tries = recording, why, status, tries
+    def __init__(self, recording: Recording, why: str, status: int, tries: int, standing_number: str | None = None) -> None:
+        super().__init__(recording, why, status, tries, standing_number)
+        self.recording, self.why, self.status, self.tries, self.standing_number = recording, why, status, tries, standing_number
 
     def __str__(self) -> str:
         return f"{self.recording.named}: {self.why}"
@@ -111,7 +112,7 @@ async def upload(
     """Return what the gateway answered once it accepted. Raises NotSent where it refuses, or has not accepted in `give_up_after_s`."""
     content = await asyncio.to_thread(_read, recording)
     give_up_at_s = time.monotonic() + give_up_after_s
-    tries = 0
+    tries, number = 0, None
     while True:
         tries += 1
         asked_s: float | None = None
@@ -127,13 +128,13 @@ async def upload(
         else:
             if answer.status_code == 202:
                 return _accepted(recording, answer, tries)
-            why, status = _refusal(answer), answer.status_code
+            why, status, number = _refusal(answer), answer.status_code, _number(answer) or number
             if status not in AGAIN_STATUSES:
-                raise NotSent(recording, why, status, tries)
+                raise NotSent(recording, why, status, tries, number)
             asked_s = _retry_after_s(answer)
         wait_s = max(asked_s or 0.0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(tries - 1, 10)) * random.uniform(0.8, 1.0))  # noqa: S311 - spread, not a secret
         if time.monotonic() + wait_s > give_up_at_s:
-            raise NotSent(recording, why, status, tries)
+            raise NotSent(recording, why, status, tries, number)
         on_waiting(Waiting(recording, why, wait_s))
         await asyncio.sleep(wait_s)
 
@@ -159,7 +160,7 @@ async def upload_all(
         for place, recording in left:
             try:
                 if refused:
-                    raise NotSent(recording, refused[0].why, refused[0].status, tries=0)
+                    raise NotSent(recording, refused[0].why, refused[0].status, tries=0, standing_number=refused[0].standing_number)
                 outcome: Accepted | NotSent = await upload(client, recording, facts, give_up_after_s=give_up_after_s, on_waiting=on_waiting)
             except NotSent as not_sent:
                 outcome = not_sent
@@ -215,6 +216,14 @@ def _refusal(answer: httpx.Response) -> str:
         return f"{problem['title']}: {problem['detail']}"
     except (ValueError, KeyError, TypeError):
         return _NOT_A_GATEWAY.format(answer.status_code)
+
+
+def _number(answer: httpx.Response) -> str | None:
+    try:
+        number = answer.json()["standing_number"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return number if isinstance(number, str) else None
 
 
 def _retry_after_s(answer: httpx.Response) -> float | None:

@@ -18,7 +18,7 @@ from contracts.intake import EcgUploaded
 from contracts.vocabulary import Lane
 from services.gateway import metrics, refusals
 from services.gateway.body import declared_bytes, read_body
-from services.gateway.facts import clean, read_facts, says_routine
+from services.gateway.facts import clean, not_understood, read_facts, says_routine
 from services.gateway.intake import Arrived, FactsRefused, Intake, KeyReused
 from services.gateway.openapi import ECGS
 from services.gateway.room import Full, Room
@@ -89,7 +89,10 @@ class _Desk:
                     self._room.stay_as_routine()
                 event = await self._intake.accept(Arrived(clinic_id, facts, body.files, idempotency_key, received_at))
         except Full:
-            raise refusals.busy() from None
+            raise refusals.busy(centre.standing_number) from None
+        except Away as away:
+            log.warning("answered 503", what=away.what, cause=away.cause)
+            raise refusals.away(away.what, centre.standing_number) from None
         except FactsRefused as error:
             raise refusals.bad_facts(error.names) from None
         except KeyReused as error:
@@ -99,7 +102,10 @@ class _Desk:
         metrics.ACCEPTED.labels(event.lane).inc()
         metrics.ACCEPTING_SECONDS.labels(event.lane).observe(time.monotonic() - begun_s)
         log.info("upload accepted", upload_id=str(event.upload_id), clinic=clinic_id, lane=event.lane.value)
-        return _accepted(event, centre)
+        if strange := not_understood(given):
+            metrics.NOT_UNDERSTOOD.inc(len(strange))
+            log.warning("fields not understood", upload_id=str(event.upload_id), clinic=clinic_id, names=strange)
+        return _accepted(event, centre, strange)
 
     def _clinic_of(self, request: Request) -> ClinicId:
         holder = self._access().holder(bearer_token(request))
@@ -110,12 +116,13 @@ class _Desk:
         return holder.clinic_id
 
 
-def _accepted(event: EcgUploaded, centre: Centre) -> Response:
+def _accepted(event: EcgUploaded, centre: Centre, strange: tuple[str, ...]) -> Response:
     content = {
         "upload_id": str(event.upload_id),
         "lane": event.lane.value,
         "standing_number": centre.standing_number,
         "unknown_facts": list(event.unknown_facts),
+        "not_understood": list(strange),
         "received_at": event.at.isoformat(),
     }
     return JSONResponse(content, status_code=202, headers={"Location": f"/v1/uploads/{event.upload_id}"})

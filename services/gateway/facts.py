@@ -1,4 +1,4 @@
-"""What a clinic says beside the recording, read into types. Pure: what cannot be true is taken as unknown, and named."""
+"""What a clinic says beside the recording, read into types. Pure: what cannot be true is taken as unknown, and named; so is what is no fact here."""
 
 import re
 import unicodedata
@@ -16,6 +16,8 @@ from contracts.vocabulary import Complaint, Lane, Sex
 OLDEST_AGE_Y = 125
 LONGEST_NUMBER_CHARACTERS = 64
 LONGEST_FACT_CHARACTERS = 1000
+NAMED_AT_MOST = 16
+NOT_A_NAME = "?"
 CONTACT_AHEAD_AT_MOST = timedelta(minutes=5)  # clocks differ
 CONTACT_OLD_AT_MOST = timedelta(days=30)
 
@@ -32,6 +34,8 @@ ALLOWED: Mapping[str, str] = MappingProxyType(
         "follows": "the upload_id of an earlier upload of this clinic and this patient",
     }
 )
+
+KNOWN: Mapping[str, str] = MappingProxyType({"clinic": "the id of the token's clinic", **ALLOWED})
 
 _SEXES = {
     "m": Sex.MALE,
@@ -64,6 +68,8 @@ _DEVICE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
     r"|[0-9]{8}T[0-9]{6}(Z|[+-][0-9]{4})?"
 )
+# Letters only, and few: what stands where a name should may be a number of a patient, and this is logged.
+_NAME = re.compile(r"[A-Za-z_-]{1,40}")
 _OFFSET_IN_A_QUERY = re.compile(r"(T\S+) ([0-9]{2}:?[0-9]{2})")
 
 T = TypeVar("T")
@@ -115,6 +121,12 @@ def read_facts(given: Iterable[tuple[str, str]], received_at: datetime) -> Facts
         follows=take("follows", lambda value: UploadId(UUID(value))),
         unknown=tuple(unknown),
     )
+
+
+def not_understood(given: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the names that came and are no facts, each once and the first NAMED_AT_MOST; one that does not look like a name is NOT_A_NAME."""
+    names = dict.fromkeys(name for name, _ in given if name not in KNOWN)
+    return tuple(dict.fromkeys(name if _NAME.fullmatch(name) else NOT_A_NAME for name in names))[:NAMED_AT_MOST]
 
 
 def says_routine(values: Sequence[str]) -> bool:

@@ -107,18 +107,21 @@ class Intake:
         self._answered_within_s = answered_within_s
         self._accepted: OrderedDict[UploadId, Note] = OrderedDict()
         self._in_hand: dict[UploadId, tuple[UploadId, asyncio.Task[Note]]] = {}
+        self._publishing: set[UploadId] = set()  # their bytes are stored: they wait for Kafka alone
         self._routine = asyncio.Semaphore(ROUTINE_AT_ONCE)
 
     async def accept(self, arrived: Arrived) -> EcgUploaded:
         """Return the upload's event once its bytes are durable and Kafka has acknowledged it; a repeat's is that of the first time.
 
         Raises Away (then it may be sent again; it may also have arrived), FactsRefused, KeyReused, BadArchive."""
+        known: _Known | None = None
         try:
             async with asyncio.timeout(self._answered_within_s):
                 known = await self._identify(arrived)
                 return (await self._settled(known)).event
         except TimeoutError:
-            raise Away("the store", f"no acknowledgement within {self._answered_within_s:g} s") from None
+            what = "kafka" if known and known.upload_id in self._publishing else "blobs"
+            raise Away(what, f"no acknowledgement within {self._answered_within_s:g} s") from None
 
     def _turn(self, lane: Lane) -> AbstractAsyncContextManager[None]:
         return self._routine if lane is Lane.ROUTINE else contextlib.nullcontext()
@@ -191,7 +194,11 @@ class Intake:
         except TimeoutError:
             raise Away("blobs", f"no answer within {self._answered_within_s:g} s") from None
         del known  # its bytes are stored: what waits for Kafka must not hold them in memory
-        await self._producer.publish(INTAKE[note.event.lane], [_sealed(note.event)])
+        self._publishing.add(note.event.upload_id)
+        try:
+            await self._producer.publish(INTAKE[note.event.lane], [_sealed(note.event)])
+        finally:
+            self._publishing.discard(note.event.upload_id)
         return note
 
     async def _store(self, known: _Known) -> Note:

@@ -4,6 +4,7 @@ from prometheus_client import Counter, Histogram
 
 ACCEPTED = Counter("greenchannel_uploads_accepted_total", "Uploads answered with 202, repeats among them", ["lane"])
 REFUSED = Counter("greenchannel_uploads_refused_total", "Uploads answered with something else: `away` and `busy` are ours to mend", ["reason"])
+NOT_UNDERSTOOD = Counter("greenchannel_upload_fields_not_understood_total", "Fields of accepted uploads whose names are no facts: mistyped ones")
 ACCEPTING_SECONDS = Histogram(
     "greenchannel_upload_accepting_seconds",
     "From the last byte of an upload to its 202",

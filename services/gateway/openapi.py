@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from services.gateway.facts import ALLOWED
-
-_FACTS: dict[str, str] = {"clinic": "the id of the token's clinic", **ALLOWED}
+from services.gateway.facts import KNOWN, NAMED_AT_MOST, NOT_A_NAME
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -15,17 +13,24 @@ _PROBLEM: dict[str, Any] = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "unknown_facts": {"type": "array", "items": {"type": "string"}},
+        "standing_number": {"type": "string", "description": "the centre's telephone number, where the upload could not be taken in"},
     },
 }
 
 _ACCEPTED: dict[str, Any] = {
     "type": "object",
-    "required": ["upload_id", "lane", "standing_number", "unknown_facts", "received_at"],
+    "required": ["upload_id", "lane", "standing_number", "unknown_facts", "not_understood", "received_at"],
     "properties": {
         "upload_id": {"type": "string", "format": "uuid"},
         "lane": {"type": "string", "enum": ["emergency", "routine"]},
         "standing_number": {"type": "string", "description": "the centre's telephone number that a person always answers"},
         "unknown_facts": {"type": "array", "items": {"type": "string"}, "description": "facts that came and could not be true"},
+        "not_understood": {
+            "type": "array",
+            "items": {"type": "string"},
+            "maxItems": NAMED_AT_MOST,
+            "description": f"names of fields that are no facts here, mistyped for one, and had no effect; `{NOT_A_NAME}` for one that is no name",
+        },
         "received_at": {"type": "string", "format": "date-time"},
     },
 }
@@ -37,9 +42,10 @@ def _problem(what: str) -> dict[str, Any]:
 
 ECGS: dict[str, Any] = {
     "description": "One recording, as form files or as the body. Facts are form fields or query parameters; send `lane=routine` in the query. "
-    "In the emergency lane a fact that cannot be true is taken as unknown and named; in the routine lane it is refused.",
+    "In the emergency lane a fact that cannot be true is taken as unknown and named; in the routine lane it is refused. "
+    "A field of another name has no effect in either lane, and is named in `not_understood`.",
     "parameters": [
-        *({"name": name, "in": "query", "required": False, "description": what, "schema": {"type": "string"}} for name, what in _FACTS.items()),
+        *({"name": name, "in": "query", "required": False, "description": what, "schema": {"type": "string"}} for name, what in KNOWN.items()),
         {
             "name": "Idempotency-Key",
             "in": "header",
@@ -57,7 +63,7 @@ ECGS: dict[str, Any] = {
                     "required": ["files"],
                     "properties": {
                         "files": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1, "maxItems": 32},
-                        **{name: {"type": "string", "description": what} for name, what in _FACTS.items()},
+                        **{name: {"type": "string", "description": what} for name, what in KNOWN.items()},
                     },
                 }
             },

@@ -78,9 +78,17 @@ def bad_facts(names: Sequence[str]) -> Refusal:
     )
 
 
-def busy() -> Refusal:
-    detail = "Too many uploads are in hand. Send the same again in a few seconds."
-    return Refusal("busy", 503, "Busy for the moment", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+def busy(standing_number: str) -> Refusal:
+    return _not_now("busy", "Busy for the moment", "Too many uploads are in hand.", standing_number)
+
+
+def away(what: str, standing_number: str) -> Refusal:
+    return _not_now("away", "Away for the moment", f"{what} cannot be reached.", standing_number)
+
+
+def _not_now(reason: str, title: str, why: str, standing_number: str) -> Refusal:
+    detail = f"{why} Send the same again in a few seconds; where it is urgent, call the centre meanwhile: {standing_number}."
+    return Refusal(reason, 503, title, detail, {"standing_number": standing_number}, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def not_that_method() -> Refusal:

@@ -32,7 +32,7 @@ def add(
         end("name either a person with --person and at least one --role, or a clinic with --clinic", USAGE)
     with reaching_kafka() as loading:
         kafka, at = loading.find_kafka(data), _now()
-        done(loading.prepare(kafka))
+        done(loading.prepare(kafka), loading.PREPARED_WITHIN_S)
         directory, _ = done(loading.read_loaded(kafka))
         if directory is None:
             raise Refused("No directory is loaded yet, so nobody is known: `greenchannel directory load FILE` first.")
@@ -59,7 +59,7 @@ def revoke(
         end("name one of a token's SHA-256, --person and --clinic", USAGE)
     with reaching_kafka() as loading:
         kafka, at = loading.find_kafka(data), _now()
-        done(loading.prepare(kafka))
+        done(loading.prepare(kafka), loading.PREPARED_WITHIN_S)
         access = done(loading.read_accounts(kafka)) or Access()
         if token_sha256 is not None:
             events = accounts.revoked_token(access, token_sha256, at)
@@ -75,7 +75,7 @@ def list_tokens(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Every token that holds: whose it is and what it may, by the SHA-256 that it is known by."""
     with reaching_kafka() as loading:
         kafka = loading.find_kafka(data)
-        done(loading.prepare(kafka))
+        done(loading.prepare(kafka), loading.PREPARED_WITHIN_S)
         access = done(loading.read_accounts(kafka)) or Access()
     holders = sorted(access.holders(), key=lambda each: (accounts.name_of(each), each.at))
     if as_json:

@@ -1,6 +1,5 @@
 """`greenchannel case`: the cases of a person's centres, from a terminal, as the person whose token it is."""
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ import typer
 
 from contracts.vocabulary import Arrival, Diagnosis, Outcome, Strategy, Treatment
 from services.program import show_case
+from services.program.clock_times import past_instant
 from services.program.server import Listed, NotKnown, Refused, Server, Who, find_server
 from services.program.show import plain
 from services.program.terminal import NOT_KNOWN, JsonOption, ServerDataOption, complain, not_empty, print_line, refusing, talk
@@ -319,11 +319,7 @@ def _instant(at: str | None) -> str | None:
     """Return a time as it is sent: with its offset, this machine's where none was given."""
     if at is None:
         return None
-    today = datetime.now(UTC).astimezone()
     try:
-        if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", at):
-            hour, minute, *second = map(int, at.split(":"))
-            return today.replace(hour=hour, minute=minute, second=second[0] if second else 0, microsecond=0).isoformat()
-        return datetime.fromisoformat(at).astimezone().isoformat()
+        return past_instant(at, datetime.now(UTC).astimezone()).isoformat()
     except ValueError:
         raise typer.BadParameter(f"{at} is no time: write 14:05, or 2026-03-01T14:05+08:00", param_hint="--at") from None

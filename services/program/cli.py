@@ -10,10 +10,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from contracts.vocabulary import Complaint
 from services.edge.uploader import Facts
 from services.program import access_commands, case_commands, directory_commands, load_command, ops_commands, own_terminal, rules, sending, show
+from services.program.clock_times import past_instant
 from services.program.server import DEFAULT_DATA, Refused, find_server
-from services.program.terminal import REFUSED, USAGE, JsonOption, ServerDataOption, print_line, refusing, talk
+from services.program.terminal import REFUSED, USAGE, JsonOption, ServerDataOption, complain, print_line, refusing, talk
 
 app = typer.Typer(
     name="greenchannel",
@@ -107,15 +109,28 @@ def upload(
     sex: SexOption = None,
     patient: Annotated[str | None, typer.Option(help="The number by which the clinic knows the patient; it is stored nowhere.")] = None,
     follows: Annotated[str | None, typer.Option(help="The upload that this one repeats.")] = None,
+    first_contact: Annotated[
+        str | None,
+        typer.Option(help="When the patient first met somebody who treats, 14:05 or 2026-03-01T14:05+08:00; else clocks count from receipt."),
+    ] = None,
+    complaint: Annotated[Complaint | None, typer.Option(help="Why the patient came.")] = None,
     routine: Annotated[bool, typer.Option("--routine", help="A check-up: not an emergency.")] = False,
     data: ServerDataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send recordings as a clinic does."""
+    contact = None if first_contact is None else _first_contact(first_contact)
     with refusing(as_json=as_json):
-        facts = Facts(clinic=clinic, age_y=age, sex=sex, patient=patient, follows=follows, routine=routine)
+        facts = Facts(clinic, age, sex, complaint, contact, patient=patient, follows=follows, routine=routine)
         all_sent = sending.send(files, find_server(data, "clinic"), facts, as_json=as_json, talk=talk)
     raise typer.Exit(0 if all_sent else REFUSED)
+
+
+def _first_contact(typed: str) -> datetime:
+    try:
+        return past_instant(typed, datetime.now(UTC).astimezone())
+    except ValueError:
+        raise typer.BadParameter(f"{typed} is no time: write 14:05, or 2026-03-01T14:05+08:00", param_hint="--first-contact") from None
 
 
 @app.command(epilog="Example:  [bold]greenchannel triage recording.hea --age 61 --sex M --json[/]")
@@ -127,10 +142,18 @@ def triage(
     as_json: JsonOption = False,
 ) -> None:
     """Read and judge recordings here, with no server. Not a diagnosis: a physician decides."""
-    with refusing():
+    all_read = True
+    with refusing(as_json=as_json):
         judging = _part("services.program.judging", "reading")
         for told in judging.judge(files, age_y=age, sex=sex, profile=profile):
-            print_line(told) if as_json else show.reading(told)
+            if as_json:
+                print_line(told)
+            if "error" in told:
+                all_read = False
+                complain(told["error"])
+            elif not as_json:
+                show.reading(told)
+    raise typer.Exit(0 if all_read else REFUSED)
 
 
 @app.command(epilog="Example:  [bold]greenchannel synth --pattern anterior --st 0.3 --seed 7 -o anterior.dcm[/]")

@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from services.edge.recordings import recordings_of
+from services.edge.recordings import recording_of
 from services.edge.uploader import Accepted, Facts, NotSent, connected, upload
 from services.program import show
 from services.program.judging import synthetic
@@ -167,7 +167,7 @@ async def _send(data: Path, patients: Sequence[Patient]) -> None:
                 path = Path(folder) / f"recording-{number}"
                 path.write_bytes(patient.content)
                 try:
-                    outcome: Accepted = await upload(line, recordings_of([path])[0], Facts(clinic="demo-clinic", age_y=61, sex="M"))
+                    outcome: Accepted = await upload(line, recording_of(path), Facts(clinic="demo-clinic", age_y=61, sex="M"))
                 except NotSent as error:
                     raise Refused(str(error)) from None
                 patient.upload_id = outcome.upload_id

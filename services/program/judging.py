@@ -17,23 +17,20 @@ from services.triage.rulebook import RulebookInvalid, UnknownProfile, shipped_fo
 
 
 def judge(files: Sequence[Path], *, age_y: int | None, sex: str | None, profile: str | None) -> Iterator[dict[str, Any]]:
-    """Yield a reading for each file, in their order, as JSON's dict with `file`; Refused at the end for those that cannot be read at all."""
+    """Yield a reading for each file, in their order, as JSON's dict with `file`; for one that cannot be read at all, `error` says why."""
     checked = None if sex is None else sex_of(sex)
     try:
         rulebook = shipped_for(profile)
     except (UnknownProfile, RulebookInvalid) as error:
         raise Refused(str(error)) from None
-    refused: list[str] = []
     for path in files:
         try:
             parts = _parts(path)
         except Refused as error:
-            refused.append(str(error))
+            yield {"file": str(path), "error": str(error)}
             continue
         reading, _ = read(parts, age_y=age_y, sex=checked, rulebook=rulebook)
         yield {"file": str(path), **reading.model_dump(mode="json")}
-    if refused:
-        raise Refused("\n".join(refused))
 
 
 def paper(path: Path, *, layout: Layout, age_y: int | None, sex: str | None) -> str:

@@ -29,7 +29,7 @@ def load(
     with reaching_kafka(as_json=as_json) as loading, refusing(file, as_json=as_json):
         directory, contacts, remarks = importlib.import_module("services.program.directory_file").checked_with_remarks(file, at)
         kafka = loading.find_kafka(data)
-        done(loading.prepare(kafka))
+        done(loading.prepare(kafka), loading.PREPARED_WITHIN_S)
         before, _ = done(loading.read_loaded(kafka))
         done(loading.refuse_other_content(kafka, directory, contacts))
         gone = _gone(before, directory, done(loading.read_accounts(kafka)) or Access())

@@ -1,5 +1,6 @@
 """The directory and the accounts in Kafka, for the commands that write them: read as they stand, written only where something changes."""
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -27,6 +28,7 @@ from services.runtime.producer import Producer, RecordTooLarge
 from services.runtime.topics_admin import ensure_topics
 
 REPLICATION = "GREENCHANNEL_REPLICATION"
+PREPARED_WITHIN_S = 20.0
 
 
 def find_kafka(data: Path | None) -> str:
@@ -80,7 +82,11 @@ def on_a_terminal() -> Iterator[None]:
 
 async def prepare(kafka: str) -> None:
     """Have the two topics there, before they are read or written. Raises Away, ConfigurationError."""
-    await ensure_topics(kafka, replication(), (topics.DIRECTORY, topics.ACCESS))
+    try:
+        async with asyncio.timeout(PREPARED_WITHIN_S):
+            await ensure_topics(kafka, replication(), (topics.DIRECTORY, topics.ACCESS))
+    except TimeoutError:
+        raise Away("kafka", f"no answer within {PREPARED_WITHIN_S:g} s") from None
 
 
 async def read_loaded(kafka: str) -> tuple[Directory | None, Contacts | None]:

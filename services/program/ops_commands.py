@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from services.program.terminal import REFUSED, JsonOption, print_line, refusing, talk
+from services.program.terminal import REFUSED, JsonOption, print_line, refusing, say_waiting, talk
 
 app = typer.Typer(help="For who keeps it running.", no_args_is_help=True)
 SHOWN_AT_MOST = 3
@@ -31,16 +31,18 @@ def rebuild(
 ) -> None:
     """Rebuild what Redis holds of cases from the log; the running cases service does it, and decides nothing meanwhile."""
     with refusing(as_json=as_json):
-        from services.program import rebuilding  # noqa: PLC0415 - a clinic's PC has none of what it needs
+        from services.program import loading, rebuilding  # noqa: PLC0415 - a clinic's PC has none of what they need
 
         stores = rebuilding.stores_of(data)
         if not check:
-            cleared = _with_bar("folding, in buckets", lambda progress: rebuilding.rebuild(stores, progress))
+            with loading.quiet():
+                cleared = _with_bar("folding, in buckets", lambda progress: rebuilding.rebuild(stores, progress, say_waiting))
             talk.print(f"rebuilt: {cleared:,} keys were cleared, and the log was folded")
             if as_json:
                 print_line({"cleared": cleared})
             return
-        found = _with_bar("reading the log, in events", lambda progress: rebuilding.check(stores, progress))
+        with loading.quiet():
+            found = _with_bar("reading the log, in events", lambda progress: rebuilding.check(stores, progress, say_waiting))
     if as_json:
         of_both = {"cases": found.cases, "different": list(found.differing), "unknown_to_the_log": list(found.unknown_to_the_log)}
         print_line(of_both)

@@ -12,9 +12,11 @@ from rich.console import Console
 
 from services.program.server import Refused
 from services.program.show import plain
-from services.program.terminal import print_line
+from services.program.terminal import print_line, say_waiting
+from services.program.waiting_told import told_while
 
 REFUSED, USAGE = 1, 2
+ANSWERS_WITHIN_S = 40.0  # what is asked of Kafka in one go: to read twice, for 10 s each, and to write, for 15 s and 3 s
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="The server's data folder; else GREENCHANNEL_KAFKA.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout.")]
@@ -41,13 +43,9 @@ def reaching_kafka(*, as_json: bool = False) -> Iterator[Any]:
         end(str(refused))
 
 
-def done(work: Awaitable[T]) -> T:
-    """Return what comes of it."""
-
-    async def wait() -> T:
-        return await work
-
-    return asyncio.run(wait())
+def done(work: Awaitable[T], at_most_s: float = ANSWERS_WITHIN_S) -> T:
+    """Return what comes of it; while Kafka does not answer, that is said."""
+    return asyncio.run(told_while(work, "Kafka", at_most_s, say_waiting))
 
 
 def end(sentence: str, status: int = REFUSED) -> Never:

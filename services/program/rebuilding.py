@@ -16,6 +16,7 @@ from services.cases.comparing import Comparison, compare
 from services.cases.redis_folding import RedisFolding
 from services.local.ports import HOST
 from services.program.server import DEFAULT_DATA, Refused
+from services.program.waiting_told import told_while
 from services.runtime.buckets import COUNT
 from services.runtime.errors import Away
 from services.runtime.fence import LEASE_MS, Lease
@@ -27,8 +28,10 @@ LEASE = "cases"  # as services.cases.app names it
 LOOK_EVERY_S = 0.2
 LIVES_WITHIN_S = 2 * LEASE_MS / 1000
 TAKEN_WITHIN_S = 30.0
+ANSWERS_WITHIN_S = 20.0
 
 Progress = Callable[[int, int], None]
+Waiting = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,11 @@ def stores_of(data: Path | None) -> Stores:
         ) from None
 
 
-async def check(stores: Stores, progress: Progress) -> Comparison:
-    """Fold the log in memory, and compare Redis with what comes of it. progress hears of records. Raises Refused."""
+async def check(stores: Stores, progress: Progress, waiting: Waiting) -> Comparison:
+    """Fold the log in memory, and compare Redis with what comes of it. progress hears of records, waiting why there are none. Raises Refused."""
     redis, log = connect(stores.redis), KafkaLog(stores.kafka, topics.CASES, "greenchannel-ops")
     try:
+        await _kafka_answers(log, waiting)
         return await compare(RedisFolding(redis), log, lambda: datetime.now(UTC), progress)
     except Away as away:
         raise Refused(f"{away}. Start it, and ask again.") from None
@@ -68,16 +72,16 @@ async def check(stores: Stores, progress: Progress) -> Comparison:
         await redis.aclose()
 
 
-async def rebuild(stores: Stores, progress: Progress) -> int:
+async def rebuild(stores: Stores, progress: Progress, waiting: Waiting) -> int:
     """Have the running cases service fold the whole log into a Redis that is cleared of cases; return how many keys were cleared.
 
-    Nothing is decided meanwhile: messages wait in Kafka, and so do timers. progress hears of buckets. Raises Refused; its sentence says whether
-    anything was cleared."""
+    Nothing is decided meanwhile: messages wait in Kafka, and so do timers. progress hears of buckets, waiting why there are none. Raises Refused; its
+    sentence says whether anything was cleared."""
     redis, log = connect(stores.redis), KafkaLog(stores.kafka, topics.CASES, "greenchannel-ops")
     done = "Nothing was cleared."
     try:
         folding, lease = RedisFolding(redis), Lease(redis, LEASE)
-        await log.ends()
+        await _kafka_answers(log, waiting)
         await _somebody_lives(lease)
         done = "Redis may be cleared of cases in part; what was cleared comes back from the log once the cases service runs."
         await lease.take_over()
@@ -97,6 +101,14 @@ async def rebuild(stores: Stores, progress: Progress) -> int:
     finally:
         await log.close()
         await redis.aclose()
+
+
+async def _kafka_answers(log: KafkaLog, waiting: Waiting) -> None:
+    """Return once it does. Raises Away."""
+    try:
+        await told_while(asyncio.wait_for(log.ends(), ANSWERS_WITHIN_S), "Kafka", ANSWERS_WITHIN_S, waiting)
+    except TimeoutError:
+        raise Away("kafka", f"no answer within {ANSWERS_WITHIN_S:g} s") from None
 
 
 class _NobodyFolds(Exception):

@@ -38,6 +38,10 @@ def complain(sentence: str) -> None:
     talk.print(f"[bold red]greenchannel:[/] {show.plain(sentence)}", highlight=False, soft_wrap=True)
 
 
+def say_waiting(sentence: str) -> None:
+    talk.print(f"{show.plain(sentence)}.", style="yellow", highlight=False, soft_wrap=True)
+
+
 def not_empty(text: str | None) -> str | None:
     """Return a text that is given on the command line; a usage error where it says nothing."""
     if text is not None and not text.strip():

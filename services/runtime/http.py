@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from structlog import get_logger
 
 from services.runtime.errors import Away, GreenchannelError, NotFolded, NotLoaded
+from services.runtime.not_understood import in_words
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
@@ -81,8 +82,7 @@ class ProblemRoute(APIRoute):
                 log.warning("answered 503", what=away.what, cause=away.cause)
                 return away_problem(away)
             except RequestValidationError as error:
-                wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
-                return problem(422, "Not understood", wrong[:400])
+                return problem(422, "Not understood", in_words(error.errors(), error.body))
             except HTTPException as error:
                 return problem(error.status_code, "Refused", str(error.detail), headers=dict(error.headers or {}))
 

@@ -45,5 +45,5 @@ def settings_from_environment() -> Settings:
     try:
         return Settings()  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
-        wrong = "; ".join(f"{PREFIX}{str(part['loc'][0]).upper()}: {part['msg'].lower()}" for part in error.errors(include_input=False))
+        wrong = "; ".join(f"{PREFIX}{str(part['loc'][0]).upper()}: {part['msg']}" for part in error.errors(include_input=False))
         raise ConfigurationError("environment", f"{wrong}. `greenchannel stack` prints a set that works") from None

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from contracts.answering import answering_centre, centres_of_clinic, centres_of_person, nearest_centre
 from contracts.commands import PageAgain
-from contracts.directory import Directory
+from contracts.directory import Capability, Directory
 from contracts.ids import CaseId, EventId
 from services.cases.decision import Decision, Heard
+from services.cases.routing import route
 from services.cases.state import Case
 from tests.integration.directories import T0, a_directory
 
@@ -30,6 +31,12 @@ def test_a_clinic_calls_the_nearest_centre_with_a_lab_of_its_network():
     directory = a_directory(centres=centres, clinics={"township": clinic(far=90, near=50, nearer=20, nearest=10)})
     assert nearest_centre(directory, "township") == ("near", directory.centres["near"])
     assert centres_of_clinic(directory, "township") == ("far", "near", "nearer")
+
+
+def test_a_clinic_that_is_not_listed_calls_the_centre_that_its_patients_are_sent_to():
+    directory = a_directory(centres={"west": centre(can="stroke"), "south": centre(), "east": centre()}, clinics={})
+    assert nearest_centre(directory, "left-the-directory")[0] == "south"
+    assert route(directory, "left-the-directory", Capability.PCI, datetime(2026, 3, 1, tzinfo=UTC)).centre_id == "south"
 
 
 @given(

@@ -28,6 +28,7 @@ ADAPTERS = {
     "services.console.api",
     "services.console.app",
     "services.console.body",
+    "services.console.case_page",
     "services.console.redis_projection",
     "services.console.refolding",
     "services.console.who",

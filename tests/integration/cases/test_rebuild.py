@@ -50,20 +50,20 @@ async def damaged(world: FoldedWorld) -> tuple[Patient, Patient]:
 
 async def test_a_check_names_what_differs_and_a_rebuild_mends_it(world: FoldedWorld, stores: Stores):
     await world.a_few_patients()
-    assert (await check(stores, no_progress)).differing == ()
+    assert (await check(stores, no_progress, print)).differing == ()
     changed, untimed = await damaged(world)
-    found = await check(stores, no_progress)
+    found = await check(stores, no_progress, print)
     assert set(found.differing) == {str(changed.case), str(untimed.case)}
     assert json.loads(found.store[str(changed.case)])["state"]["round"] == 7
     assert json.loads(found.store[str(untimed.case)])["due_ms"] == {}
     assert len(json.loads(found.log[str(untimed.case)])["due_ms"]) == 1
     keeping = asyncio.create_task(keeps(world))
     seen = list[tuple[int, int]]()
-    assert await rebuild(stores, lambda done, of: seen.append((done, of))) > 10
+    assert await rebuild(stores, lambda done, of: seen.append((done, of)), print) > 10
     assert seen[-1] == (256, 256)
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
-    compared = await check(stores, no_progress)
+    compared = await check(stores, no_progress, print)
     assert (compared.differing, compared.unknown_to_the_log) == ((), ())
     assert compared.cases >= 6
 
@@ -77,7 +77,7 @@ async def test_where_nobody_lives_who_folds_nothing_is_cleared(world: FoldedWorl
         if held:
             await Lease(world.redis, "cases").take_over()  # and never kept
         with pytest.raises(Refused, match=r"Nobody folds: .* Nothing was cleared"):
-            await rebuild(stores, no_progress)
+            await rebuild(stores, no_progress, print)
     await world.redis.delete("gc:lease:cases")
     assert await held_in(world) == before
     assert all(each.is_folded for each in await world.folding.survey())
@@ -91,7 +91,7 @@ async def test_where_kafka_is_away_nothing_is_cleared(world: FoldedWorld, stores
     await world.a_few_patients()
     before = await held_in(world)
     with pytest.raises(Refused, match="Nothing was cleared"):
-        await rebuild(Stores("127.0.0.1:1", stores.redis), no_progress)
+        await rebuild(Stores("127.0.0.1:1", stores.redis), no_progress, print)
     assert await held_in(world) == before
 
 
@@ -103,7 +103,7 @@ async def test_where_who_folded_is_gone_after_all_it_is_said_what_was_cleared(wo
 
     monkeypatch.setattr(rebuilding, "_somebody_lives", lives)
     with pytest.raises(Refused, match=r"Nobody folds: .* [1-9]\d* keys of cases were cleared from Redis; they come back"):
-        await rebuild(stores, no_progress)
+        await rebuild(stores, no_progress, print)
 
 
 async def test_a_case_that_the_log_does_not_know_is_named(world: FoldedWorld, stores: Stores):
@@ -111,7 +111,7 @@ async def test_a_case_that_the_log_does_not_know_is_named(world: FoldedWorld, st
     await patient.hear(patient.received())
     for decision in (await patient.found()).outbox:
         await world.store.sent(patient.key, decision)  # and it never was
-    assert (await check(stores, no_progress)).unknown_to_the_log == (str(patient.case),)
+    assert (await check(stores, no_progress, print)).unknown_to_the_log == (str(patient.case),)
 
 
 async def test_the_command_prints_the_difference_and_fails(world: FoldedWorld, stores: Stores, tmp_path: Path):

@@ -130,6 +130,7 @@ async def test_while_kafka_does_not_answer_it_is_503_and_then_each_upload_is_the
             answers = await asyncio.gather(*(clinic.post("/v1/ecgs", content=fresh, params={"age": str(age)}) for age in range(5)))
         assert [answer.status_code for answer in answers] == [503] * 5
         assert {answer.headers["retry-after"] for answer in answers} == {"2"}
+        assert {answer.json()["detail"].partition(".")[0] for answer in answers} == {"kafka cannot be reached"}
         told = [await upload(clinic, a_recording(tmp_path, fresh), Facts(age_y=age)) for age in range(5)]
     found = await events(stack, INTAKE_EMERGENCY)
     ids = {each.upload_id for each in told}

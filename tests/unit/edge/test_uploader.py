@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.edge.recordings import Recording, recordings_of
+from services.edge.recordings import Recording, recording_of
 from services.edge.uploader import Accepted, Facts, NotSent, Waiting, connected, upload, upload_all
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -50,7 +50,7 @@ class Gateway(httpx.AsyncBaseTransport):
 def recording(tmp_path: Path) -> Recording:
     path = tmp_path / "WANG_XIAOMING.xml"
     path.write_bytes(b"<ecg/>")
-    return recordings_of([path])[0]
+    return recording_of(path)
 
 
 async def test_facts_go_in_the_form_only_the_lane_in_the_address_and_the_name_of_a_lone_file_nowhere(recording: Recording) -> None:
@@ -103,6 +103,15 @@ async def test_a_refusal_is_not_tried_again_and_says_why(recording: Recording, a
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+async def test_who_gives_up_knows_whom_to_call_if_any_answer_said_so(recording: Recording) -> None:
+    problem = {"title": "Away for the moment", "detail": "kafka cannot be reached.", "standing_number": "555-0100"}
+    told, line = httpx.Response(503, json=problem, headers={"Retry-After": "0"}), httpx.ReadError("broken")
+    async with connected("http://centre", "t", transport=Gateway(told, busy(), line)) as client:
+        with pytest.raises(NotSent) as caught:
+            await upload(client, recording, Facts(), give_up_after_s=2.5)
+    assert (caught.value.status, caught.value.standing_number) == (0, "555-0100")
+
+
 async def test_where_nobody_listens_it_asks_whether_the_server_runs_and_shows_no_password(recording: Recording) -> None:
     async with connected("http://me:pass@127.0.0.1:1", "t") as client:
         with pytest.raises(NotSent, match=r"http://127\.0\.0\.1:1 cannot be reached\. Is `greenchannel up` running there\?"):
@@ -113,7 +122,7 @@ async def test_many_are_told_of_in_their_order_and_one_that_fails_stops_no_other
     paths = [tmp_path / f"{number}.xml" for number in range(5)]
     for path in paths:
         path.write_bytes(path.name.encode())
-    many = recordings_of(paths)
+    many = [recording_of(path) for path in paths]
     paths[1].unlink()
     gateway, settled = Gateway(httpx.Response(400, json={"title": "No bytes", "detail": ""}), accepted()), list[Accepted | NotSent]()
     async with connected("http://centre", "t", transport=gateway) as client:

@@ -46,8 +46,8 @@ async def test_a_202_means_that_the_bytes_the_note_and_the_event_are_there(blobs
         answer = await clinic.post("/v1/ecgs", content=ECG, params={"age": "63", "sex": "M", "sent_at": "2026-03-01T12:00:00Z"})
     assert answer.status_code == 202
     told = answer.json()
-    assert set(told) == {"upload_id", "lane", "standing_number", "unknown_facts", "received_at"}
-    assert (told["lane"], told["standing_number"], told["unknown_facts"]) == ("emergency", "555-0100", [])
+    assert set(told) == {"upload_id", "lane", "standing_number", "unknown_facts", "not_understood", "received_at"}
+    assert (told["lane"], told["standing_number"], told["unknown_facts"], told["not_understood"]) == ("emergency", "555-0100", [], [])
     (event,) = log.events()
     assert (str(event.upload_id), event.clinic_id, event.age_y, event.sex, event.lane) == (told["upload_id"], "township", 63, "M", Lane.EMERGENCY)
     assert event.sent_at is not None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from contracts.ids import event_id, upload_id_of_key
 from contracts.intake import EcgUploaded
 from contracts.vocabulary import Blob, Complaint, Lane, Sex
-from services.gateway.facts import ALLOWED, Facts, read_facts
+from services.gateway.facts import ALLOWED, NAMED_AT_MOST, Facts, not_understood, read_facts
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FIELDS = {
@@ -98,6 +98,19 @@ def test_a_fact_said_twice_counts_if_both_agree() -> None:
 
 def test_an_empty_field_of_a_form_says_nothing() -> None:
     assert read_facts([(name, " ") for name in ALLOWED], NOW) == Facts()
+
+
+def test_a_name_that_is_no_fact_is_named_once_and_what_is_no_name_is_not_repeated() -> None:
+    said = [
+        *((name, "1") for name in ("clinic", *ALLOWED)),
+        ("patient_number", "A-1"),
+        ("Age", "61"),
+        ("patient_number", ""),
+        ("110101199003071234", ""),
+    ]
+    assert not_understood(said) == ("patient_number", "Age", "?")
+    assert not_understood([("x" * 41, ""), ("老王", "")]) == ("?",)
+    assert len(not_understood([("a" * length, "") for length in range(1, 40)])) == NAMED_AT_MOST
 
 
 def test_the_number_is_not_shown_where_facts_are() -> None:
