@@ -28,7 +28,7 @@ async def read_asked(request: Request) -> Asked:
     try:
         return _ASKED.validate_json(body)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        wrong = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**part, "loc": ("body", *part["loc"])} for part in wrong]) from None
 
 

@@ -34,7 +34,7 @@ def test_a_clinic_calls_the_nearest_centre_with_a_lab_of_its_network():
 
 
 def test_a_clinic_that_is_not_listed_calls_the_centre_that_its_patients_are_sent_to():
-    directory = a_directory(centres={"west": centre(can="stroke"), "south": centre(), "east": centre()}, clinics={})
+    directory = a_directory(centres={"west": centre(can="stroke"), "south": centre(), "east": centre()}, clinics={"township": clinic(west=10)})
     assert nearest_centre(directory, "left-the-directory")[0] == "south"
     assert route(directory, "left-the-directory", Capability.PCI, datetime(2026, 3, 1, tzinfo=UTC)).centre_id == "south"
 

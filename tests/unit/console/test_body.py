@@ -91,16 +91,16 @@ async def test_the_longest_words_are_heard_however_they_are_escaped():
 @pytest.mark.parametrize(
     ("body", "where"),
     [
-        (b"", "body: "),
-        (b"[" * 8000, "body: "),
-        (b"\xff\xfe{", "body: "),
-        (b"null", "body: "),
-        (SAY % b"\\ud800", "body: "),
-        (b'{"command": "acknowledge", "seen": ' + b"9" * 5000 + b"}", "out of range"),
+        (b"", "the body is not JSON"),
+        (b"[" * 8000, "the body is not JSON"),
+        (b"\xff\xfe{", "the body is not JSON"),
+        (b"null", "is to be a JSON object"),
+        (SAY % b"\\ud800", "the body is not JSON"),
+        (b'{"command": "acknowledge", "seen": ' + b"9" * 5000 + b"}", "the body is not JSON"),
         (b'{"command": "acknowledge",' + b",".join(b'"k%d":1' % each for each in range(900)) + b"}", "k0"),
         (b'{"command": "acknowledge", "seen": NaN}', "seen"),
-        (b'{"command": "dance"}', "body: "),
-        (SAY % b"x" + b"{}", "body: "),
+        (b'{"command": "dance"}', "command: is to be one of"),
+        (SAY % b"x" + b"{}", "the body is not JSON"),
     ],
 )
 async def test_what_is_not_understood_is_a_problem_that_says_where_and_nothing_is_asked(body: bytes, where: str):
