@@ -1,7 +1,6 @@
 """What happened to a case: past tense, frozen, in the words of those who work with it. The truth of the whole.
 
-A field with a default may be added later; nothing is taken away. A case's stream begins with the first upload that cases hears of (UploadReceived
-or UploadAssessed); it is a case for people from CaseOpened on."""
+A field with a default may be added, nothing is taken away. A case's stream begins with its first upload; it is for people from CaseOpened on."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -71,10 +70,11 @@ class CaseOpened(CaseEvent):
 class CaseRaised(CaseEvent):
     """What came in is more urgent than what the case was opened for, or new since somebody acknowledged: people are paged anew."""
 
-    schema_version = 2
+    schema_version = 3
     upload_id: UploadId
     priority: Priority
     headline: str = Field(max_length=300)
+    received_at: Instant | None = Field(default=None, description="of the first upload that this call is about: since then the patient waits")
     kept_by: PersonId | None = Field(default=None, description="who decided it, keeps it, and is paged first, alone; none: people are paged anew")
 
 

@@ -37,10 +37,12 @@ from contracts.commands import (
 )
 from contracts.vocabulary import Outcome, Priority, Treatment
 from services.cases.decision import Decision
-from services.cases.escalation import tell_the_others
+from services.cases.evolve import is_news_to_owner
 from services.cases.state import AFTERWARDS, IN_HAND, Case, Phase, Upload
+from services.cases.strategy import propose_strategy
 from services.cases.timers import READ_AGAIN_WITHIN
 from services.cases.uploads import list_again
+from services.cases.words import lab_awaits_text, lab_cancelled_reasons, taken_back_text
 
 SEEN_AFTER = timedelta(seconds=5)  # what was raised since then cannot have been seen: two clocks, a projection, a person's eyes
 
@@ -51,21 +53,27 @@ def acknowledge(decision: Decision, command: Acknowledge) -> None:
         if not _has_seen_news(decision, command):
             return
         decision.add(Acknowledged(**decision.of_case, by=command.by, round=state.round))  # paged again, and still at it
+        propose_strategy(decision)
     elif state.phase is Phase.OPENED:
-        _take(decision, command)
+        if _take(decision, command):
+            propose_strategy(decision)
     elif state.phase in IN_HAND:
-        decision.refuse(command, "you have it in hand already" if state.owner == command.by else f"{state.owner} has it in hand")
+        decision.refuse(command, "you have it in hand already" if state.owner == command.by else f"{decision.name_of(state.owner)} has it in hand")
     else:
         decision.refuse(command, f"the case is {_in_words(state)}: there is nothing to acknowledge")
 
 
 def confirm(decision: Decision, command: Confirm) -> None:
-    is_opened = decision.state.phase is Phase.OPENED
+    is_opened, was_stood_down = decision.state.phase is Phase.OPENED, decision.state.phase is Phase.STOOD_DOWN
     if is_opened and not _take(decision, command):
         return
-    if is_opened or decision.state.phase is Phase.STOOD_DOWN or decision.state.awaits_owner:
+    if is_opened or was_stood_down or decision.state.awaits_owner:
         if _is_owners(decision, command) and _has_seen_news(decision, command):
             decision.add(Confirmed(**decision.of_case, by=command.by, diagnosis=command.diagnosis))
+            if was_stood_down:
+                text = taken_back_text(command.diagnosis, decision.centre()[1].standing_number)
+                _say(decision, decision.paged_for()[0], text, command.by)
+            propose_strategy(decision)
     else:
         decision.refuse(command, f"the case is {_in_words(decision.state)}: it can be confirmed once, by who has it in hand")
 
@@ -105,7 +113,10 @@ def activate_lab(decision: Decision, command: ActivateLab) -> None:
         if state.diagnosis is None:
             decision.refuse(command, "it is not confirmed yet: confirm it, then activate the lab")
         else:
-            decision.add(LabActivated(**decision.of_case, by=command.by, centre_id=decision.centre()[0]))
+            centre_id, centre = decision.centre()
+            decision.add(LabActivated(**decision.of_case, by=command.by, centre_id=centre_id))
+            if state.moved is not Phase.ARRIVED:
+                _say(decision, decision.paged_for()[0], lab_awaits_text(centre.name, centre.standing_number), command.by)
 
 
 def cancel_activation(decision: Decision, command: CancelActivation) -> None:
@@ -116,7 +127,7 @@ def cancel_activation(decision: Decision, command: CancelActivation) -> None:
     elif _is_owners(decision, command):
         upload, _ = decision.paged_for()
         decision.add(ActivationCancelled(**decision.of_case, by=command.by, reason=command.reason))
-        reasons = (f"the lab was stood down: {command.reason}. Record again now, so that it is looked at once more",)
+        reasons = lab_cancelled_reasons(command.reason, decision.centre()[1].standing_number)
         decision.add(RepeatAsked(**decision.of_case, upload_id=upload.upload_id, clinic_id=upload.clinic_id, reasons=reasons))
 
 
@@ -151,7 +162,10 @@ def close_case(decision: Decision, command: CloseCase) -> None:
     if state.has_news:
         decision.refuse(command, f"{_news(decision)}. Look at the case again and acknowledge it, then close it")
     elif state.phase in IN_HAND | AFTERWARDS:
-        decision.add(CaseClosed(**decision.of_case, by=command.by, outcome=command.outcome))
+        if not state.awaits_decision or _is_owners(decision, command):  # what nobody has judged is closed by nobody but who is to judge it
+            decision.add(CaseClosed(**decision.of_case, by=command.by, outcome=command.outcome))
+            if state.owner != command.by:
+                decision.tell_owner(f"{decision.name_of(command.by)} has closed it: {command.outcome.value.replace('_', ' ')}")
     else:
         decision.refuse(command, f"the case is {_in_words(state)}: acknowledge it first" if state.is_open else f"the case is {_in_words(state)}")
 
@@ -183,6 +197,9 @@ def say(decision: Decision, command: Say) -> None:
         decision.refuse(command, f"the case is {_in_words(state)}: call instead")
     else:
         _say(decision, of_clinic[-1], command.text, command.by)
+        if command.clinic_id is not None and state.phase in IN_HAND | AFTERWARDS and is_news_to_owner(state, decision.at):
+            clinic = decision.directory.clinics.get(command.clinic_id)
+            decision.tell_owner(f"{clinic.name if clinic else command.clinic_id} has written to you: read it in the case, and answer")
 
 
 def has_seen_all(state: Case, command: Acknowledge | Confirm | StandDown) -> bool:
@@ -200,7 +217,7 @@ def _take(decision: Decision, command: Acknowledge | Confirm | StandDown) -> boo
         return False
     others = {told.person_id: told.method for told in decision.state.told}
     decision.add(Acknowledged(**decision.of_case, by=command.by, round=decision.state.round))
-    tell_the_others(decision, command.by, others, f"{command.by} has it in hand: {decision.paged_for()[1]}")
+    decision.tell(others, f"{decision.name_of(command.by)} has it in hand: {decision.paged_for()[1]}", but=command.by)
     return True
 
 
@@ -232,7 +249,7 @@ def _is_owners(decision: Decision, command: PersonsCommand) -> bool:
     """Return whether who asks has the case in hand; refuse the command, and say who has, where they have not."""
     owner = decision.state.owner
     if owner != command.by:
-        decision.refuse(command, f"{owner} has it in hand: ask them, or take it over")
+        decision.refuse(command, f"{decision.name_of(owner)} has it in hand: ask them, or take it over")
     return owner == command.by
 
 

@@ -1,19 +1,20 @@
 """One decision in the making: each event is seen by what is decided after it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from contracts.assessments import Assessed
-from contracts.cases import CaseEvents, CommandRefused
+from contracts.cases import CaseEvents, CommandRefused, HandOverAccepted, HandOverDeclined, NoteRequested
 from contracts.commands import Command, Commands, PersonsCommand, Say
 from contracts.deliveries import Deliveries
-from contracts.directory import Centre, Directory
-from contracts.ids import CentreId, EventId, UploadId
+from contracts.directory import STANDING_NUMBER, Centre, Directory
+from contracts.ids import CentreId, EventId, PersonId, UploadId, notice_id
 from contracts.intake import EcgUploaded
 from contracts.vocabulary import Priority
 from services.cases.evolve import evolve
-from services.cases.state import Case, Upload
+from services.cases.state import IN_HAND, Case, Phase, Upload
 
 HEADLINE_LONGEST = 300
 
@@ -43,13 +44,49 @@ class Decision:
         return {"case_id": self.state.case_id, "patient_key": self.state.patient_key, "at": self.at}
 
     def add(self, event: CaseEvents) -> None:
+        """Add an event; where an offered hand-over ends by it, and was not answered, those who were asked are told."""
+        before = self.state
         self.events.append(event)
-        self.state = evolve(self.state, event)
+        self.state = evolve(before, event)
+        if before.hand_over is not None and self.state.hand_over is None and not isinstance(event, HandOverAccepted | HandOverDeclined):
+            by = self.heard.told.by if isinstance(self.heard.told, PersonsCommand) else None
+            self.tell(before.asked, f"You are not asked to take it over any more: {self._what_became_of_it()}", but=by)
 
     def refuse(self, command: Command, reason: str) -> None:
         by = command.by if isinstance(command, PersonsCommand | Say) else None
         kind = type(command).__name__
         self.add(CommandRefused(**self.of_case, command=kind, command_id=self.heard.message_id, by=by, reason=reason[:300]))
+
+    def tell(self, people: Mapping[PersonId, str], text: str, *, but: PersonId | None = None) -> None:
+        """Tell people, each by a method, what became of it; no standing number, which only rings."""
+        round_ = self.state.round + 1
+        for person_id, method in people.items():
+            if person_id not in {but, STANDING_NUMBER}:
+                named = notice_id(self.state.case_id, person_id, method, round_)
+                note = {"notice_id": named, "person_id": person_id, "method": method, "round": round_, "centre_id": self.centre()[0]}
+                self.add(NoteRequested(**self.of_case, **note, text=text[:300]))
+
+    def tell_person(self, person_id: PersonId, text: str) -> None:
+        """Tell a person by the first of their methods; nobody where they are not listed any more."""
+        person = self.directory.people.get(person_id)
+        if person is not None:
+            self.tell({person_id: next(iter(person.methods))}, text)
+
+    def tell_owner(self, text: str) -> None:
+        if self.state.owner is not None:
+            self.tell_person(self.state.owner, text)
+
+    def name_of(self, person_id: PersonId | None) -> str:
+        """Return the name by which colleagues know a person on call; the id where they are not listed any more."""
+        person = self.directory.people.get(person_id or "")
+        return person.name if person else str(person_id)
+
+    def _what_became_of_it(self) -> str:
+        if self.state.phase is Phase.OPENED:
+            return "whoever is on call is paged"
+        if self.state.phase in IN_HAND:
+            return f"{self.name_of(self.state.owner)} has it in hand"
+        return f"the case is {self.state.phase.value.replace('_', ' ')}"
 
     def centre(self) -> tuple[CentreId, Centre]:
         """Return the case's centre; where it is no longer listed, the first that is: somebody always answers."""

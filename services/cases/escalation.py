@@ -11,7 +11,6 @@ from contracts.cases import (
     ClinicToldToCall,
     HandOverOffered,
     NobodyOnCall,
-    NoteRequested,
     NoticeOutcome,
     NoticeReached,
     NoticeReported,
@@ -68,17 +67,6 @@ def _called(decision: Decision, centre_id: CentreId, policy: PolicyId, step: int
     of_gap = {"centre_id": centre_id, "rosters": called.gaps, "step": step, "directory_version": decision.directory.version}
     decision.add(NobodyOnCall(**decision.of_case, **of_gap))
     return called if STANDING_NUMBER in called.people else replace(called, people=(*called.people, STANDING_NUMBER))
-
-
-def tell_the_others(decision: Decision, by: PersonId, people: dict[PersonId, str], text: str) -> None:
-    """Tell those who were called, by the method by which they were, what became of it."""
-    centre_id, _ = decision.centre()
-    round_ = decision.state.round + 1
-    for person_id, method in people.items():
-        if person_id not in {by, STANDING_NUMBER}:
-            named = notice_id(decision.state.case_id, person_id, method, round_)
-            note = {"notice_id": named, "person_id": person_id, "method": method, "round": round_, "centre_id": centre_id, "text": text[:300]}
-            decision.add(NoteRequested(**decision.of_case, **note))
 
 
 def methods_of(decision: Decision, person_id: PersonId) -> tuple[str, ...]:
@@ -173,7 +161,7 @@ def _page(
             headline=headline,
             clinic_id=upload.clinic_id,
             upload_id=upload.upload_id,
-            received_at=upload.received_at,
+            received_at=state.called_from or upload.received_at,  # none: a case that was opened before this was kept
             age_y=upload.age_y,
             sex=upload.sex,
             centre_id=centre_id or own_centre_id,

@@ -48,7 +48,7 @@ from contracts.cases import (
 from contracts.ids import NoticeId, PersonId, UploadId
 from contracts.vocabulary import Instant, Lane, Priority, Treatment
 from services.cases.state import AFTERWARDS, Case, HandOver, Notice, Phase, Told, Upload
-from services.cases.timers import CLINIC_CALLS_AFTER, PAGE_AGAIN_AFTER
+from services.cases.timers import CLINIC_CALLS_AFTER, PAGE_AGAIN_AFTER, TOLD_JUST_NOW
 
 OF_THE_POLICY = frozenset({PageReason.STEP, PageReason.NOBODY_ON_CALL, PageReason.NEXT_METHOD})
 
@@ -68,7 +68,7 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
         case AssessmentMissed():
             return _with_upload(state, _known(state, event.upload_id).model_copy(update={"due_at": None}))
         case CaseOpened():
-            return _raised(state, event).model_copy(update={"centre_id": event.centre_id})
+            return _raised(state, event).model_copy(update={"centre_id": event.centre_id, "is_lysed": False})
         case CaseRaised():
             return _raised(state, event) if event.kept_by is None else _with_news(state, event)
         case PageRequested():
@@ -91,7 +91,9 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
             return _with_upload(state, _known(state, event.upload_id).model_copy(update={"read_by": None, "is_unread": False}))
         case CaseSettled() | CaseClosed():
             return _ended(state, event.at)
-        case NobodyOnCall() | StrategyChosen() | CaseLinked() | Said() | CommandRefused():
+        case Said() if event.by is None and is_news_to_owner(state, event.at):
+            return state.model_copy(update={"clinic_wrote_at": event.at})
+        case NobodyOnCall() | CaseLinked() | Said() | CommandRefused():
             return state
         case _:
             return _in_hand(state, event)
@@ -109,6 +111,7 @@ def _in_hand(  # noqa: PLR0911 - a table: one line an event
     | Confirmed
     | StoodDown
     | StrategyProposed
+    | StrategyChosen
     | ReferralAccepted
     | LabActivated
     | ActivationCancelled
@@ -126,8 +129,8 @@ def _in_hand(  # noqa: PLR0911 - a table: one line an event
             offered = HandOver(sequence=state.sequence + 1, to_person=event.to_person, to_centre=event.to_centre, accept_by=event.accept_by)
             return state.model_copy(update={"hand_over": offered, "release_at": None})
         case HandOverAccepted():
-            # Another centre has a lab of its own, and has not been asked yet.
-            ours = {"is_activated": False, "is_referred": False} if event.centre_id != state.centre_id else {}
+            # Another centre has a lab of its own, and has not been asked yet; the strategy was chosen for the way to the one before.
+            ours = {"is_activated": False, "is_referred": False, "is_chosen": False} if event.centre_id != state.centre_id else {}
             return _owned(state.model_copy(update=ours | {"centre_id": event.centre_id}), event.by, event.at)
         case HandOverDeclined() if not event.is_final and state.hand_over is not None:
             offered = state.hand_over.model_copy(update={"declined": (*state.hand_over.declined, event.by)})
@@ -137,7 +140,9 @@ def _in_hand(  # noqa: PLR0911 - a table: one line an event
         case StoodDown():
             return _over(state, Phase.STOOD_DOWN, event.at).model_copy(update={"stood_down_at": event.at, "diagnosis": None})
         case StrategyProposed():
-            return state.model_copy(update={"is_proposed": True})
+            return state.model_copy(update={"proposed": event.strategy, "proposed_from": event.first_contact_at})
+        case StrategyChosen():
+            return state.model_copy(update={"is_chosen": True})
         case ReferralAccepted():
             return state.model_copy(update={"is_referred": True})
         case _:
@@ -148,7 +153,8 @@ def _on_the_way(state: Case, event: Confirmed | LabActivated | ActivationCancell
     match event:
         case Confirmed():
             decided = {"diagnosis": event.diagnosis, "confirmed_at": event.at, "has_news": False}
-            return _in_phase(state.model_copy(update=decided | {"release_at": None, "notices": ()}))
+            still_asked = tuple(notice for notice in state.notices if notice.person_id in state.asked)
+            return _in_phase(state.model_copy(update=decided | {"release_at": None, "notices": still_asked}))
         case LabActivated():
             return _in_phase(state.model_copy(update={"is_activated": True}))
         case ActivationCancelled():
@@ -160,7 +166,7 @@ def _on_the_way(state: Case, event: Confirmed | LabActivated | ActivationCancell
             return _in_phase(state.model_copy(update={"moved": Phase.ARRIVED, "moved_at": event.happened_at}))
         case Treated():
             is_bridge = event.treatment is Treatment.LYSIS_BOLUS  # the patient still goes to the centre
-            return state if is_bridge else _over(state, Phase.TREATED, event.at)
+            return state.model_copy(update={"is_lysed": True}) if is_bridge else _over(state, Phase.TREATED, event.at)
         case _:
             assert_never(event)
 
@@ -175,7 +181,7 @@ def _raised(state: Case, event: CaseOpened | CaseRaised) -> Case:
     course: dict[str, object] = {}
     if is_over:
         course = {"moved": None, "moved_at": None, "is_referred": False, "is_activated": False, "diagnosis": None, "confirmed_at": None}
-        course |= {"is_proposed": False, "course_after": state.over_at}
+        course |= {"proposed": None, "proposed_from": None, "is_chosen": False, "course_after": state.over_at}
     if state.phase is not Phase.OPENED or (state.priority is not Priority.YELLOW) != waits_for_nobody:
         course |= {"call_at": event.at + CLINIC_CALLS_AFTER if waits_for_nobody else None, "step": None, "again_at": None, "told": ()}
     return state.model_copy(
@@ -186,6 +192,7 @@ def _raised(state: Case, event: CaseOpened | CaseRaised) -> Case:
             "upload_id": event.upload_id,
             "raised_sequence": state.sequence + 1,
             "raised_at": event.at,
+            "called_from": called_from(state, event.upload_id, event.priority),
             "notices": (),
             "owner": None,
             "release_at": None,
@@ -201,7 +208,21 @@ def _with_news(state: Case, event: CaseRaised) -> Case:
     sequence = state.sequence + 1
     news = {"priority": event.priority, "upload_id": event.upload_id, "raised_sequence": sequence, "raised_at": event.at, "has_news": True}
     anew = {"owned_sequence": sequence, "owned_at": event.at, "release_at": None, "call_at": state.call_at or event.at + CLINIC_CALLS_AFTER}
-    return state.model_copy(update=news | anew)
+    return state.model_copy(update=news | anew | {"called_from": called_from(state, event.upload_id, event.priority)})
+
+
+def called_from(state: Case, upload_id: UploadId, priority: Priority) -> Instant:
+    """Return since when the patient waits, where an upload calls people: the receipt of the first that this call is about.
+
+    What was over is another call; so is what only waited to be read till then, and was no emergency."""
+    received_at = _known(state, upload_id).received_at
+    is_another = not state.is_open or (state.priority is Priority.YELLOW and priority is not Priority.YELLOW)
+    return received_at if is_another or state.called_from is None else min(state.called_from, received_at)
+
+
+def is_news_to_owner(state: Case, at: Instant) -> bool:
+    """Return whether the owner is to be told that the clinic wrote: who was told just now has not looked yet."""
+    return state.clinic_wrote_at is None or at - state.clinic_wrote_at > TOLD_JUST_NOW
 
 
 def _paged(state: Case, event: PageRequested) -> Case:
@@ -238,7 +259,7 @@ def _has_failed(state: Case, notice_id: NoticeId) -> bool:
 
 def _owned(state: Case, by: PersonId, at: Instant) -> Case:
     """Somebody has it in hand from now on, and their time counts; nothing more is awaited of who else was paged."""
-    nothing_awaited = {"release_at": None, "hand_over": None, "notices": (), "again_at": None}
+    nothing_awaited = {"release_at": None, "hand_over": None, "notices": (), "again_at": None, "clinic_wrote_at": None}
     owned = state.model_copy(update=nothing_awaited | {"owner": by, "owned_sequence": state.sequence + 1, "owned_at": at})
     return owned if state.phase in AFTERWARDS else _in_phase(owned)
 

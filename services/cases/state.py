@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from contracts.ids import CaseId, CentreId, ClinicId, NoticeId, PatientKey, PersonId, UploadId
-from contracts.vocabulary import Age, Diagnosis, Frozen, Instant, Lane, Priority, Sex
+from contracts.vocabulary import Age, Diagnosis, Frozen, Instant, Lane, Priority, Sex, Strategy
 
 NOT_READ_YET = "the ECG was not read in time: look at it, or have it recorded again"
 
@@ -95,6 +95,7 @@ class Case(Frozen):
     upload_id: UploadId | None = None  # the upload that it is open for
     raised_sequence: int = 0  # of the event by which people are paged now: who takes it in hand must have seen that one
     raised_at: Instant | None = None
+    called_from: Instant | None = None  # receipt of the first upload that people are called for, or have in hand: since then the patient waits
     call_at: Instant | None = None  # when the clinic is told to call, if nobody has it in hand by then; None: it was told, or need not be
     centre_id: CentreId | None = None
     round: int = 0  # of notices: each is one more
@@ -110,7 +111,11 @@ class Case(Frozen):
     diagnosis: Diagnosis | None = None
     confirmed_at: Instant | None = None  # in this course; also where it is looked at again by now
     has_news: bool = False  # a recording came that who has decided the case has not acknowledged
-    is_proposed: bool = False  # a strategy
+    proposed: Strategy | None = None
+    proposed_from: Instant | None = None  # the first contact that the proposal counts from
+    is_chosen: bool = False  # a physician chose a strategy, for the way to this centre
+    is_lysed: bool = False  # the bolus was given
+    clinic_wrote_at: Instant | None = None  # of what the owner was told of last
     is_referred: bool = False
     is_activated: bool = False
     moved: Phase | None = None  # how far the patient has come: departed, arrived
@@ -143,6 +148,13 @@ class Case(Frozen):
     def can_settle(self) -> bool:
         """No physician has confirmed it: an answer to what it was opened for may still close it."""
         return (self.phase is Phase.OPENED or self.awaits_decision) and self.confirmed_at is None
+
+    @property
+    def asked(self) -> dict[PersonId, str]:
+        """Whom it is offered to and who has not declined, and how each was paged for that last."""
+        if self.hand_over is None:
+            return {}
+        return {notice.person_id: notice.method for notice in self.notices if notice.person_id not in {self.owner, *self.hand_over.declined}}
 
     @property
     def overdue(self) -> tuple[Upload, ...]:

@@ -3,14 +3,20 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
+from contracts.cases import StrategyProposed
 from contracts.directory import Centre, Clinic, Directory
 from contracts.ids import CentreId, ClinicId
-from contracts.vocabulary import Strategy
+from contracts.vocabulary import Diagnosis, Priority, Strategy
+from services.cases.decision import Decision
+from services.cases.state import Case
 
 LIMIT_MIN = 120  # first contact to wire
 LEAVING_MIN = 30  # from door in to door out of the clinic: what the guideline allows at most
 MAX_REASON = 300
+INFARCTION = frozenset({Diagnosis.STEMI, Diagnosis.STEMI_EQUIVALENT})  # for which the clock runs
+IN_WORDS = MappingProxyType({Strategy.PRIMARY_PCI: "primary PCI", Strategy.LYSIS: "lysis", Strategy.CONSERVATIVE: "no reperfusion"})
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,43 @@ class Proposal:
     contact_to_bolus_min: int | None  # expected; None where the clinic gives no lysis
     limit_min: int
     reason: str  # at most 300 characters, with both figures
+
+
+def propose_strategy(decision: Decision, *, is_other_way: bool = False) -> None:
+    """Say what the clock allows by now, for the case that it is an infarction; is_other_way: to another centre.
+
+    Said again only where it is another strategy, or counts from another first contact; the owner, who may be on their way, is told of the former."""
+    state = decision.state
+    if not _is_awaited(state):
+        return
+    upload, _ = decision.paged_for()
+    centre_id, _ = decision.centre()
+    told = (each.first_contact_at for each in state.of_course if each.first_contact_at is not None)
+    first_contact_at = min((state.called_from or upload.received_at, *told))
+    proposal = propose(decision.directory, upload.clinic_id, centre_id, first_contact_at, decision.at)
+    if not is_other_way and (proposal.strategy, first_contact_at) == (state.proposed, state.proposed_from):
+        return
+    decision.add(
+        StrategyProposed(
+            **decision.of_case,
+            strategy=proposal.strategy,
+            first_contact_at=first_contact_at,
+            contact_to_wire_min=proposal.contact_to_wire_min,
+            contact_to_bolus_min=proposal.contact_to_bolus_min,
+            limit_min=proposal.limit_min,
+            reason=proposal.reason,
+            directory_version=decision.directory.version,
+        )
+    )
+    if state.proposed not in {None, proposal.strategy}:
+        decision.tell_owner(f"Now {IN_WORDS[proposal.strategy]} is proposed, not {IN_WORDS[state.proposed]} any more: {proposal.reason}")
+
+
+def _is_awaited(state: Case) -> bool:
+    """Return whether a physician is still to choose: no strategy was chosen or begun, the patient is at the clinic, and it may be an infarction."""
+    is_begun = state.is_chosen or state.is_lysed or state.moved is not None
+    may_be = state.diagnosis is None or state.diagnosis in INFARCTION or state.has_news
+    return state.is_open and state.priority is Priority.RED and not is_begun and may_be
 
 
 def propose(directory: Directory, clinic_id: ClinicId, centre_id: CentreId, first_contact_at: datetime, at: datetime) -> Proposal:

@@ -16,7 +16,6 @@ from contracts.cases import (
     ReadingListed,
     ReadingOverdue,
     RepeatAsked,
-    StrategyProposed,
     UploadAssessed,
     UploadReceived,
 )
@@ -27,9 +26,10 @@ from contracts.intake import EcgUploaded
 from contracts.vocabulary import Lane, Priority
 from services.cases.decision import Decision, paged_for
 from services.cases.escalation import page_owner, page_step
+from services.cases.evolve import called_from
 from services.cases.routing import route
 from services.cases.state import AFTERWARDS, IN_HAND, Upload
-from services.cases.strategy import propose
+from services.cases.strategy import propose_strategy
 from services.cases.timers import ASSESSED_WITHIN, READ_WITHIN_AT_LEAST, STOOD_DOWN_CLOSES_AFTER
 from services.cases.words import clinic_text, headline_of
 
@@ -47,6 +47,7 @@ def receive(decision: Decision, uploaded: EcgUploaded) -> None:
             first_contact_at=uploaded.first_medical_contact_at,
         )
     )
+    propose_strategy(decision)  # by its first contact
 
 
 def assess(decision: Decision, assessed: Assessed) -> None:
@@ -82,6 +83,7 @@ def assess(decision: Decision, assessed: Assessed) -> None:
                 _list_for_reading(decision, assessed.upload_id)
         case _:
             assert_never(assessed.priority)
+    propose_strategy(decision)  # by its first contact
 
 
 def open_unread(decision: Decision, command: OpenUnread) -> None:
@@ -132,37 +134,15 @@ def call(decision: Decision, upload_id: UploadId, priority: Priority) -> None:
     is_over_since = state.over_at if state.phase in AFTERWARDS else None
     if state.is_open or (is_over_since is not None and decision.at - is_over_since <= STOOD_DOWN_CLOSES_AFTER):  # later it finds its way anew
         priority = Priority.RED if Priority.RED in {priority, state.priority} and state.is_open else priority
-        _, headline = paged_for(state, upload_id)
-        decision.add(CaseRaised(**decision.of_case, upload_id=upload_id, priority=priority, headline=headline, kept_by=kept_by))
+        of_call = {"headline": paged_for(state, upload_id)[1], "received_at": called_from(state, upload_id, priority)}
+        decision.add(CaseRaised(**decision.of_case, upload_id=upload_id, priority=priority, **of_call, kept_by=kept_by))
     else:
         _open(decision, upload_id, priority)
-    if priority is Priority.RED and not decision.state.is_proposed:
-        propose_strategy(decision)
+    propose_strategy(decision)
     if kept_by is None:
         page_step(decision, decision.state.step or 0, again_at=decision.state.again_at)
     else:
         page_owner(decision, PageReason.REPEAT_ECG)
-
-
-def propose_strategy(decision: Decision) -> None:
-    """Say what the clock allows, for the case that it is an infarction."""
-    upload, _ = decision.paged_for()
-    centre_id, _ = decision.centre()
-    of_this = [each for each in decision.state.of_course if each.upload_id == upload.upload_id or each.first_contact_at is not None]
-    first_contact_at = min(each.first_contact_at or each.received_at for each in of_this)
-    proposal = propose(decision.directory, upload.clinic_id, centre_id, first_contact_at, decision.at)
-    decision.add(
-        StrategyProposed(
-            **decision.of_case,
-            strategy=proposal.strategy,
-            first_contact_at=first_contact_at,
-            contact_to_wire_min=proposal.contact_to_wire_min,
-            contact_to_bolus_min=proposal.contact_to_bolus_min,
-            limit_min=proposal.limit_min,
-            reason=proposal.reason[:300],
-            directory_version=decision.directory.version,
-        )
-    )
 
 
 def _not_evaluable(decision: Decision, assessed: Assessed, headline: str, before: Upload | None) -> None:
@@ -183,7 +163,7 @@ def _open(decision: Decision, upload_id: UploadId, priority: Priority) -> None:
             clinic_id=upload.clinic_id,
             priority=priority,
             headline=headline,
-            received_at=upload.received_at,
+            received_at=called_from(decision.state, upload_id, priority),
             centre_id=routed.centre_id,
             centre_number=routed.centre.standing_number,
             route_reason=routed.reason,

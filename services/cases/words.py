@@ -1,10 +1,21 @@
 """What the clinic is told, and an assessment in one line."""
 
+from types import MappingProxyType
 from typing import assert_never
 
 from contracts.assessments import Assessed
-from contracts.vocabulary import Priority
+from contracts.vocabulary import Diagnosis, Priority
 from services.cases.decision import HEADLINE_LONGEST
+
+DIAGNOSES = MappingProxyType(
+    {
+        Diagnosis.STEMI: "STEMI",
+        Diagnosis.STEMI_EQUIVALENT: "a STEMI equivalent",
+        Diagnosis.NSTE_ACS: "NSTE-ACS",
+        Diagnosis.ARRHYTHMIA: "an arrhythmia",
+        Diagnosis.OTHER_EMERGENCY: "another emergency",
+    }
+)
 
 
 def headline_of(assessed: Assessed) -> str:
@@ -30,3 +41,26 @@ def clinic_text(priority: Priority, headline: str, standing_number: str) -> str:
             return f"{headline}. Record again."
         case _:
             assert_never(priority)
+
+
+def taken_back_text(diagnosis: Diagnosis, standing_number: str) -> str:
+    """Return what the clinic is told, who was told before that nothing urgent was seen."""
+    what = f"the stand-down is taken back: it is {DIAGNOSES[diagnosis]}"
+    return f"URGENT: {what}. Keep the patient lying and monitored, or call them back; call {standing_number} now."
+
+
+def lab_awaits_text(centre_name: str, standing_number: str) -> str:
+    where = f"The catheter lab of {centre_name} awaits the patient"
+    return f"{where}: bring them straight to the lab, past the emergency room. For anything on the way call {standing_number}."
+
+
+def lab_elsewhere_text(centre_name: str, former_name: str, standing_number: str) -> str:
+    return f"{centre_name} has the case now: do not bring the patient to the lab of {former_name}. Call {standing_number} now, and ask where to go."
+
+
+def lab_cancelled_reasons(reason: str, standing_number: str) -> tuple[str, ...]:
+    return (
+        f"the lab was stood down: {reason}",
+        f"do not bring the patient straight to the lab, but call {standing_number}",
+        "it is looked at once more by the new recording",
+    )

@@ -231,7 +231,8 @@ def summary_of(course: Course, clinic_names: dict[ClinicId, str]) -> CaseSummary
     person = course.people.get(by.upload_id)
     sources = {name: event_id for name, event_id in course.sources.items() if name in CaseSummary.model_fields}
     if person is not None:
-        sources |= dict.fromkeys(("age_y", "sex", "clinic_id", "received_at"), course.sources[f"upload/{by.upload_id}"])
+        of_upload = ("age_y", "sex", "clinic_id", *(() if by.received_at else ("received_at",)))  # raised by one who did not say it yet
+        sources |= dict.fromkeys(of_upload, course.sources[f"upload/{by.upload_id}"])
     clinic_id = person.clinic_id if person else opened.clinic_id
     return CaseSummary(
         case_id=opened.case_id,
@@ -247,7 +248,7 @@ def summary_of(course: Course, clinic_names: dict[ClinicId, str]) -> CaseSummary
         hand_over=course.hand_over,
         rounds=course.rounds,
         upload_id=by.upload_id,
-        received_at=person.received_at if person else opened.received_at,
+        received_at=by.received_at or (person.received_at if person else opened.received_at),
         opened_at=opened.at,
         seen=course.seen,
         sources=sources,

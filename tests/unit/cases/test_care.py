@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.cases import CommandRefused, Said
+from contracts.cases import CommandRefused, NoteRequested, Said
 from contracts.commands import (
     AcceptReferral,
     ActivateLab,
@@ -19,11 +19,13 @@ from contracts.commands import (
     RecordTreatment,
     Say,
     StandDown,
+    TakeOver,
 )
 from contracts.ids import CaseId
 from contracts.vocabulary import Arrival, Diagnosis, Lane, Outcome, Priority, Strategy, Treatment
 from services.cases.state import Phase
 from tests.unit.cases.case_world import (
+    ALL,
     CASE,
     FIRST,
     MINUTE,
@@ -74,8 +76,8 @@ def test_who_has_not_seen_the_newest_red_neither_confirms_nor_stands_it_down():
 
 def test_of_two_who_press_at_once_one_owns_it_and_the_other_is_told_who():
     world = in_hand()
-    assert refusal(world, acknowledge("bob")) == "ann has it in hand"
-    assert refusal(world, asked(Confirm, "bob", diagnosis=Diagnosis.STEMI)) == "ann has it in hand: ask them, or take it over"
+    assert refusal(world, acknowledge("bob")) == "Test Ann has it in hand"
+    assert refusal(world, asked(Confirm, "bob", diagnosis=Diagnosis.STEMI)) == "Test Ann has it in hand: ask them, or take it over"
     assert world.case.owner == "ann"
 
 
@@ -98,6 +100,7 @@ def test_a_cancelled_activation_asks_for_a_repeat_and_is_looked_at_again_or_the_
     events = world.hear(asked(CancelActivation, reason="ST has come down"))
     assert kinds(events) == ["ActivationCancelled", "RepeatAsked"]
     assert "ST has come down" in events[1].reasons[0]
+    assert events[1].reasons[1] == "do not bring the patient straight to the lab, but call 555-0100"
     assert (world.case.phase, world.case.owner) == (Phase.ACKNOWLEDGED, "ann")
     assert rung(world.wait(5 * MINUTE)) == [("ann", "phone")]
     assert "OwnerReleased" in kinds(world.wait(MINUTE))
@@ -216,3 +219,79 @@ def test_a_yellow_that_waits_to_be_read_becomes_a_red_case_with_the_next_recordi
     events = world.hear(assessed(Priority.RED, SECOND))
     assert "CaseOpened" in kinds(events)
     assert not [kind for kind in kinds(world.wait(60 * MINUTE)) if kind == "CaseOpened"], "people have this patient before them"
+
+
+def notes(events) -> list[tuple[str, str]]:
+    return [(event.person_id, event.text) for event in events if isinstance(event, NoteRequested)]
+
+
+@pytest.mark.parametrize("before", [(), (asked(RecordDeparture),), (IT_IS, asked(ActivateLab), asked(CancelActivation, reason="ST came down"))])
+def test_what_nobody_has_judged_is_closed_by_its_owner_alone(before):
+    world = in_hand(*before)
+    assert refusal(world, asked(CloseCase, "bob", outcome=Outcome.DISCHARGED)) == "Test Ann has it in hand: ask them, or take it over"
+    assert world.case.owner == "ann"
+    assert rung(world.wait(5 * MINUTE)) == [("ann", "phone")], "and they are woken for it as before"
+    assert kinds(world.hear(asked(CloseCase, at=world.now, outcome=Outcome.DISCHARGED))) == ["CaseClosed"]
+
+
+def test_who_takes_over_what_nobody_has_judged_may_close_it():
+    world = in_hand(asked(TakeOver, "bob", reason="ann has gone home"))
+    assert kinds(world.hear(asked(CloseCase, "bob", outcome=Outcome.SAME_PATIENT))) == ["CaseClosed"]
+
+
+@pytest.mark.parametrize("decided", [IT_IS, asked(StandDown, reason="artefact", seen_sequence=ALL)], ids=["confirmed", "stood down"])
+def test_what_was_decided_is_closed_by_anybody_and_its_owner_is_told(decided):
+    world = in_hand(decided)
+    events = world.hear(asked(CloseCase, "bob", outcome=Outcome.NOT_AN_EMERGENCY))
+    assert (kinds(events), notes(events)) == (["CaseClosed", "NoteRequested"], [("ann", "Test Bob has closed it: not an emergency")])
+    assert not world.case.is_live
+
+
+def test_a_stand_down_that_is_taken_back_is_said_to_the_clinic_in_the_same_decision():
+    world = in_hand(asked(StandDown, reason="artefact", seen_sequence=ALL))
+    (confirmed, said) = world.hear(IT_IS)
+    assert (kinds([confirmed]), said.by, said.clinic_id, said.upload_id) == (["Confirmed"], "ann", "clinic", FIRST)
+    assert said.text.startswith("URGENT: the stand-down is taken back: it is STEMI. Keep the patient lying and monitored")
+    assert "call 555-0100 now" in said.text
+
+
+@pytest.mark.parametrize(("again", "told"), [(Priority.RED, "ClinicAnswered"), (Priority.NOT_EVALUABLE, "RepeatAsked")])
+def test_what_raises_a_case_that_was_stood_down_is_said_to_the_clinic(again, told):
+    events = in_hand(asked(StandDown, reason="artefact", seen_sequence=ALL)).hear(assessed(again, SECOND))
+    assert {"CaseRaised", told} <= set(kinds(events))
+
+
+def test_the_clinic_is_told_to_bring_the_patient_straight_to_the_lab_that_awaits_them():
+    world = in_hand(IT_IS)
+    (_, said) = world.hear(asked(ActivateLab))
+    assert said.text.startswith("The catheter lab of Test Centre awaits the patient: bring them straight to the lab, past the emergency room.")
+    assert "555-0100" in said.text
+
+
+def test_the_clinic_is_not_told_to_bring_a_patient_who_has_arrived():
+    world = in_hand(IT_IS, asked(RecordArrival, place=Arrival.EMERGENCY_ROOM))
+    assert kinds(world.hear(asked(ActivateLab))) == ["LabActivated"]
+
+
+def from_clinic(world: World, text: str):
+    return world.hear(Say(case_id=CASE, at=world.now, clinic_id="clinic", text=text))
+
+
+def test_what_the_clinic_writes_is_told_to_the_owner_without_its_words_and_rings_once_for_what_is_written_line_by_line():
+    world = in_hand(IT_IS)
+    first = from_clinic(world, "Mr Test: VF! shocking")
+    assert (kinds(first), notes(first)) == (["Said", "NoteRequested"], [("ann", "Test Clinic has written to you: read it in the case, and answer")])
+    for second in range(1, 11):
+        world.now = T0 + timedelta(seconds=second)
+        assert kinds(from_clinic(world, f"line {second}")) == ["Said"]
+    world.now += timedelta(seconds=1)
+    assert kinds(from_clinic(world, "back in rhythm")) == ["Said", "NoteRequested"]
+    world.hear(asked(TakeOver, "bob", at=world.now, reason="mine"))
+    assert [person for person, _ in notes(from_clinic(world, "pain again"))] == ["bob"]
+
+
+def test_what_the_clinic_writes_while_nobody_has_the_case_leaves_the_paging_as_it_is():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    assert kinds(from_clinic(world, "worse")) == ["Said"]
+    assert rung(world.wait(MINUTE))

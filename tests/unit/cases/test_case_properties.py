@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.assessments import Assessed
-from contracts.cases import PageReason
+from contracts.cases import HandOverAccepted, HandOverDeclined, NoteRequested, PageReason
 from contracts.commands import (
     AcceptHandOver,
     ActivateLab,
@@ -152,3 +152,15 @@ def test_a_yellow_that_nobody_has_read_falls_due_or_people_have_the_patient_befo
 def test_no_timer_is_set_under_a_name_that_was_heard_before(script):
     world = played(script)
     assert not timers(world.case).keys() & world.fired
+
+
+@given(SCRIPTS)
+def test_nobody_whose_offer_has_ended_without_their_answer_is_left_to_think_that_they_are_asked(script):
+    world = World()
+    for number, step in enumerate([assessed(Priority.RED), acknowledge(), asked(OfferHandOver, to_person="bob"), *script]):
+        before = world.case
+        events = world.wait(step) if isinstance(step, timedelta) else world.hear(step, str(number))
+        is_answered = any(isinstance(event, HandOverAccepted | HandOverDeclined) for event in events)
+        if before.hand_over is not None and world.case.hand_over is None and not is_answered:
+            told = {event.person_id for event in events if isinstance(event, NoteRequested)}
+            assert told | {getattr(step, "by", None)} >= before.asked.keys()

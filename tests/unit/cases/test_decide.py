@@ -155,7 +155,7 @@ def test_who_acknowledges_second_is_told_who_has_it():
     world.hear(acknowledge("ann"))
     (refused,) = world.hear(acknowledge("bob"))
     assert isinstance(refused, CommandRefused)
-    assert (refused.by, refused.reason) == ("bob", "ann has it in hand")
+    assert (refused.by, refused.reason) == ("bob", "Test Ann has it in hand")
     assert world.case.owner == "ann"
 
 

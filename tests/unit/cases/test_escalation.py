@@ -192,7 +192,7 @@ def test_when_one_acknowledges_the_others_who_were_called_are_told_each_once():
     world = opened()
     world.wait(MINUTE)
     notes = [(event.person_id, event.text) for event in world.hear(acknowledge("bob", at=world.now)) if kinds([event]) == ["NoteRequested"]]
-    assert notes == [("ann", "bob has it in hand: Anterior STEMI"), ("cy", "bob has it in hand: Anterior STEMI")]
+    assert notes == [("ann", "Test Bob has it in hand: Anterior STEMI"), ("cy", "Test Bob has it in hand: Anterior STEMI")]
 
 
 def test_no_two_notices_of_a_case_share_an_id_and_the_same_decision_makes_the_same_ids():

@@ -4,7 +4,17 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.cases import CaseSettled, ClinicAnswered, ClinicToldToCall, CommandRefused, OwnerReleased, PageReason, StrategyProposed
+from contracts.cases import (
+    CaseOpened,
+    CaseRaised,
+    CaseSettled,
+    ClinicAnswered,
+    ClinicToldToCall,
+    CommandRefused,
+    OwnerReleased,
+    PageReason,
+    StrategyProposed,
+)
 from contracts.commands import (
     ActivateLab,
     CancelActivation,
@@ -16,11 +26,13 @@ from contracts.commands import (
     StandDown,
 )
 from contracts.directory import Directory
+from contracts.ids import UploadId
 from contracts.vocabulary import Diagnosis, Outcome, Priority, Treatment
 from services.cases.state import Phase
 from services.cases.timers import timers
 from tests.unit.cases.case_world import (
     ALL,
+    CASE,
     DIRECTORY,
     ESCALATING,
     FIRST,
@@ -245,3 +257,29 @@ def test_who_does_not_take_a_red_in_hand_by_a_method_that_is_silent_is_rung_from
     assert ("ann", "chat") in first
     later = rung(world.wait(10 * MINUTE))
     assert {method for person, method in later if person == "ann"} == {"phone"}
+
+
+def test_a_repeat_does_not_begin_the_minutes_anew_that_a_page_tells():
+    world = World()
+    world.hear(assessed(Priority.NOT_EVALUABLE))
+    for upload in (SECOND, THIRD):
+        world.wait(4 * MINUTE)
+        events = raised(world, Priority.RED, upload)
+        assert {page.received_at for page in pages(events)} == {T0}
+        assert {event.received_at for event in events if isinstance(event, CaseRaised)} == {T0}
+    world.hear(asked(Confirm, at=world.now, **STEMI))
+    world.wait(4 * MINUTE)
+    assert {page.received_at for page in pages(raised(world, Priority.RED, UploadId(CASE)))} == {T0}, "who keeps it is told the same"
+
+
+def test_a_red_after_a_treatment_and_one_after_what_only_waited_to_be_read_tell_their_own_minutes():
+    treated = confirmed()
+    treated.hear(asked(RecordTreatment, at=treated.now, treatment=Treatment.PCI_WIRE))
+    treated.now += 13 * HOUR
+    read = World()
+    read.hear(assessed(Priority.YELLOW))
+    read.wait(HOUR + MINUTE)
+    for world in (treated, read):
+        assert {page.received_at for page in pages(raised(world, Priority.RED))} == {world.now}
+    (opened,) = [event for event in treated.log[-10:] if isinstance(event, CaseOpened)]
+    assert opened.received_at == treated.now

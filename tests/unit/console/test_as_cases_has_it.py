@@ -16,6 +16,7 @@ from contracts.vocabulary import Arrival, Diagnosis, Lane, Priority, Treatment
 from services.cases.state import AFTERWARDS, IN_HAND, Case, Phase
 from services.console.course import Course
 from services.console.projection import Fact
+from services.console.views import summary_of
 from tests.unit.cases.case_world import ALL, CASE, KEY, SECOND, World, asked, assessed, rebuilt, uploaded
 
 NOT_FOR_PEOPLE = {Phase.NEW, Phase.WAITING, Phase.ANSWERED}
@@ -142,10 +143,12 @@ def of_cases(state: Case, course: Course) -> dict[str, object]:
         "offered to": (state.hand_over.to_person, state.hand_over.to_centre) if state.hand_over else None,
         "open for": state.upload_id,
         "seen": state.raised_sequence or None,
+        "waits since": state.called_from,
     }
 
 
 def of_console(course: Course) -> dict[str, object]:
+    short = summary_of(course, {})
     return {
         "phase": course.phase,
         "owner": course.owner,
@@ -157,6 +160,7 @@ def of_console(course: Course) -> dict[str, object]:
         "offered to": (course.hand_over.to_person, course.hand_over.to_centre) if course.hand_over else None,
         "open for": course.by.upload_id if course.by else None,
         "seen": course.seen,
+        "waits since": short.received_at if short else None,
     }
 
 
