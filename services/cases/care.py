@@ -38,6 +38,7 @@ from contracts.commands import (
 from contracts.vocabulary import Outcome, Priority, Treatment
 from services.cases.decision import Decision
 from services.cases.escalation import tell_the_others
+from services.cases.hand_over import take_from
 from services.cases.state import AFTERWARDS, IN_HAND, Case, Phase, Upload
 from services.cases.timers import READ_AGAIN_WITHIN
 from services.cases.uploads import list_again
@@ -55,15 +56,19 @@ def acknowledge(decision: Decision, command: Acknowledge) -> None:
         _take(decision, command)
     elif state.phase in IN_HAND:
         decision.refuse(command, "you have it in hand already" if state.owner == command.by else f"{state.owner} has it in hand")
+    elif state.phase is Phase.STOOD_DOWN:
+        decision.refuse(command, f"{state.owner} has stood it down: to go on with it, take it over or confirm it")  # a page may be older than that
     else:
         decision.refuse(command, f"the case is {_in_words(state)}: there is nothing to acknowledge")
 
 
 def confirm(decision: Decision, command: Confirm) -> None:
-    is_opened = decision.state.phase is Phase.OPENED
+    is_opened, is_stood_down = decision.state.phase is Phase.OPENED, decision.state.phase is Phase.STOOD_DOWN
     if is_opened and not _take(decision, command):
         return
-    if is_opened or decision.state.phase is Phase.STOOD_DOWN or decision.state.awaits_owner:
+    if is_stood_down and decision.state.owner != command.by:
+        take_from(decision, command.by, f"it was stood down, and is confirmed: {command.diagnosis.value.replace('_', ' ')}")
+    if is_opened or is_stood_down or decision.state.awaits_owner:
         if _is_owners(decision, command) and _has_seen_news(decision, command):
             decision.add(Confirmed(**decision.of_case, by=command.by, diagnosis=command.diagnosis))
     else:

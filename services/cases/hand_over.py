@@ -7,21 +7,29 @@ from contracts.ids import CentreId, PersonId
 from contracts.vocabulary import Priority
 from services.cases.decision import Decision
 from services.cases.escalation import methods_of, page_for_hand_over, tell_the_others
-from services.cases.state import IN_HAND, Case
+from services.cases.state import IN_HAND, Case, Phase
 from services.cases.timers import HAND_OVER_WITHIN
 from services.cases.uploads import propose_strategy
 
 
 def take_over(decision: Decision, command: TakeOver) -> None:
+    """From who has it in hand, or has stood it down: who did so may take it up again too."""
     state = decision.state
-    if state.phase not in IN_HAND or state.owner is None:
+    if state.phase not in IN_HAND | {Phase.STOOD_DOWN}:
         decision.refuse(command, _nobody_has_it(state))
-    elif state.owner == command.by:
+    elif state.owner == command.by and state.phase in IN_HAND:
         decision.refuse(command, "you have it in hand already")
     else:
-        former = state.owner
-        decision.add(TakenOver(**decision.of_case, by=command.by, from_person=former, reason=command.reason))
-        _tell(decision, former, f"{command.by} has taken it over: {command.reason}")
+        take_from(decision, command.by, command.reason)
+
+
+def take_from(decision: Decision, by: PersonId, reason: str) -> None:
+    """Take it from whose it is, and tell them."""
+    former = decision.state.owner
+    assert former is not None  # noqa: S101 - what is in hand or stood down is somebody's
+    decision.add(TakenOver(**decision.of_case, by=by, from_person=former, reason=reason))
+    if former != by:
+        _tell(decision, former, f"{by} has taken it over: {reason}")
 
 
 def offer(decision: Decision, command: OfferHandOver) -> None:
