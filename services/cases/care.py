@@ -38,6 +38,7 @@ from contracts.commands import (
 from contracts.vocabulary import Outcome, Priority, Treatment
 from services.cases.decision import Decision
 from services.cases.evolve import is_news_to_owner
+from services.cases.hand_over import take_from
 from services.cases.state import AFTERWARDS, IN_HAND, Case, Phase, Upload
 from services.cases.strategy import propose_strategy
 from services.cases.timers import READ_AGAIN_WITHIN
@@ -59,6 +60,8 @@ def acknowledge(decision: Decision, command: Acknowledge) -> None:
             propose_strategy(decision)
     elif state.phase in IN_HAND:
         decision.refuse(command, "you have it in hand already" if state.owner == command.by else f"{decision.name_of(state.owner)} has it in hand")
+    elif state.phase is Phase.STOOD_DOWN:  # a page may be older than that
+        decision.refuse(command, f"{decision.name_of(state.owner)} has stood it down: to go on with it, take it over or confirm it")
     else:
         decision.refuse(command, f"the case is {_in_words(state)}: there is nothing to acknowledge")
 
@@ -67,6 +70,8 @@ def confirm(decision: Decision, command: Confirm) -> None:
     is_opened, was_stood_down = decision.state.phase is Phase.OPENED, decision.state.phase is Phase.STOOD_DOWN
     if is_opened and not _take(decision, command):
         return
+    if was_stood_down and decision.state.owner != command.by:
+        take_from(decision, command.by, f"it was stood down, and is confirmed: {command.diagnosis.value.replace('_', ' ')}")
     if is_opened or was_stood_down or decision.state.awaits_owner:
         if _is_owners(decision, command) and _has_seen_news(decision, command):
             decision.add(Confirmed(**decision.of_case, by=command.by, diagnosis=command.diagnosis))
@@ -205,10 +210,14 @@ def say(decision: Decision, command: Say) -> None:
 def has_seen_all(state: Case, command: Acknowledge | Confirm | StandDown) -> bool:
     """Return whether who acknowledges could see what people are paged for now.
 
-    One who does not say what was seen is taken by the time: a page too many is borne, a red that nobody saw is not."""
+    One who does not say what was seen is taken by the time: a page too many is borne, a red that nobody saw is not. What a case was opened for is
+    known to whoever knows of the case."""
     if command.seen_sequence is not None:
         return command.seen_sequence >= state.raised_sequence
-    return state.raised_at is None or command.at > state.raised_at + SEEN_AFTER
+    if state.raised_at is None:
+        return True
+    is_as_opened = state.raised_sequence == state.opened_sequence
+    return command.at >= state.raised_at if is_as_opened else command.at > state.raised_at + SEEN_AFTER
 
 
 def _take(decision: Decision, command: Acknowledge | Confirm | StandDown) -> bool:

@@ -191,6 +191,8 @@ def _go_on(decision: Decision, notice: Notice) -> None:
     method = next((each for each in methods_of(decision, notice.person_id) if each not in tried), None)
     if method is not None:
         _page(decision, notice.person_id, state.round, PageReason.NEXT_METHOD, method=method, step=state.step, again_at=state.again_at)
+    elif state.hand_over is not None and notice.person_id != state.owner:
+        pass  # it expires, and is the owner's meanwhile
     elif all(each.failed for each in state.notices) or (state.has_news and notice.person_id == state.owner):
         _nobody_reached(decision)
 
@@ -200,8 +202,6 @@ def _nobody_reached(decision: Decision) -> None:
     step = _next_step(decision)
     if state.release_at is not None or state.has_news:
         _release(decision)  # the owner cannot be reached
-    elif state.hand_over is not None:
-        pass  # it expires, and is the owner's meanwhile
     elif state.phase is Phase.OPENED and not wave(decision.directory, _policy(decision), step, decision.at).begins_anew:
         page_step(decision, step)
     elif all(notice.person_id != STANDING_NUMBER for notice in state.notices):

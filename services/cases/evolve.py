@@ -68,7 +68,8 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
         case AssessmentMissed():
             return _with_upload(state, _known(state, event.upload_id).model_copy(update={"due_at": None}))
         case CaseOpened():
-            return _raised(state, event).model_copy(update={"centre_id": event.centre_id, "is_lysed": False})
+            opened = {"centre_id": event.centre_id, "is_lysed": False, "opened_sequence": state.sequence + 1}
+            return _raised(state, event).model_copy(update=opened)
         case CaseRaised():
             return _raised(state, event) if event.kept_by is None else _with_news(state, event)
         case PageRequested():
@@ -120,8 +121,10 @@ def _in_hand(  # noqa: PLR0911 - a table: one line an event
     | Treated,
 ) -> Case:
     match event:
-        case Acknowledged() | TakenOver():
-            return _owned(state, event.by, event.at).model_copy(update={"has_news": state.has_news and isinstance(event, TakenOver)})
+        case Acknowledged():
+            return _owned(state.model_copy(update={"has_news": False}), event.by, event.at)
+        case TakenOver():
+            return _owned(state, event.by, event.at)
         case OwnerReleased():
             nobodys = {"owner": None, "release_at": None, "hand_over": None, "again_at": None, "has_news": False}
             return state.model_copy(update=nobodys | {"phase": Phase.OPENED})
@@ -130,13 +133,13 @@ def _in_hand(  # noqa: PLR0911 - a table: one line an event
             return state.model_copy(update={"hand_over": offered, "release_at": None})
         case HandOverAccepted():
             # Another centre has a lab of its own, and has not been asked yet; the strategy was chosen for the way to the one before.
-            ours = {"is_activated": False, "is_referred": False, "is_chosen": False} if event.centre_id != state.centre_id else {}
-            return _owned(state.model_copy(update=ours | {"centre_id": event.centre_id}), event.by, event.at)
+            anew = {"is_activated": False, "is_referred": False, "is_chosen": False, "step": None} if event.centre_id != state.centre_id else {}
+            return _owned(state.model_copy(update=anew | {"centre_id": event.centre_id, "hand_over": None}), event.by, event.at)
         case HandOverDeclined() if not event.is_final and state.hand_over is not None:
             offered = state.hand_over.model_copy(update={"declined": (*state.hand_over.declined, event.by)})
             return state.model_copy(update={"hand_over": offered})
         case HandOverDeclined() | HandOverExpired():
-            return state if state.owner is None else _owned(state, state.owner, event.at)
+            return state if state.owner is None else _owned(state.model_copy(update={"hand_over": None}), state.owner, event.at)
         case StoodDown():
             return _over(state, Phase.STOOD_DOWN, event.at).model_copy(update={"stood_down_at": event.at, "diagnosis": None})
         case StrategyProposed():
@@ -153,20 +156,19 @@ def _on_the_way(state: Case, event: Confirmed | LabActivated | ActivationCancell
     match event:
         case Confirmed():
             decided = {"diagnosis": event.diagnosis, "confirmed_at": event.at, "has_news": False}
-            still_asked = tuple(notice for notice in state.notices if notice.person_id in state.asked)
-            return _in_phase(state.model_copy(update=decided | {"release_at": None, "notices": still_asked}))
+            return _in_phase(state.model_copy(update=decided | {"release_at": None, "notices": _of_asked(state)}), event.at)
         case LabActivated():
-            return _in_phase(state.model_copy(update={"is_activated": True}))
+            return _in_phase(state.model_copy(update={"is_activated": True}), event.at)
         case ActivationCancelled():
             looked_at_again = state.model_copy(update={"is_activated": False, "diagnosis": None})
             return looked_at_again if state.owner is None else _owned(looked_at_again, state.owner, event.at)
         case PatientDeparted():
-            return _in_phase(state.model_copy(update={"moved": Phase.DEPARTED, "moved_at": event.happened_at}))
+            return _in_phase(state.model_copy(update={"moved": Phase.DEPARTED, "moved_at": event.happened_at}), event.at)
         case PatientArrived():
-            return _in_phase(state.model_copy(update={"moved": Phase.ARRIVED, "moved_at": event.happened_at}))
+            return _in_phase(state.model_copy(update={"moved": Phase.ARRIVED, "moved_at": event.happened_at}), event.at)
         case Treated():
             is_bridge = event.treatment is Treatment.LYSIS_BOLUS  # the patient still goes to the centre
-            return state.model_copy(update={"is_lysed": True}) if is_bridge else _over(state, Phase.TREATED, event.at)
+            return state.model_copy(update={"is_lysed": True}) if is_bridge else _in_phase(state.model_copy(update={"is_treated": True}), event.at)
         case _:
             assert_never(event)
 
@@ -199,16 +201,30 @@ def _raised(state: Case, event: CaseOpened | CaseRaised) -> Case:
             "hand_over": None,
             "stood_down_at": None,
             "has_news": False,
+            "uploads": _called_for(state, event.upload_id, is_first=is_over),
         }
     )
 
 
 def _with_news(state: Case, event: CaseRaised) -> Case:
-    """Who has decided it keeps it, and their time counts from here."""
+    """Who has decided it keeps it, and their time counts from the first of which they have not said that they saw it."""
     sequence = state.sequence + 1
-    news = {"priority": event.priority, "upload_id": event.upload_id, "raised_sequence": sequence, "raised_at": event.at, "has_news": True}
-    anew = {"owned_sequence": sequence, "owned_at": event.at, "release_at": None, "call_at": state.call_at or event.at + CLINIC_CALLS_AFTER}
-    return state.model_copy(update=news | anew | {"called_from": called_from(state, event.upload_id, event.priority)})
+    news: dict[str, object] = {"priority": event.priority, "upload_id": event.upload_id, "raised_sequence": sequence, "raised_at": event.at}
+    news |= {"called_from": called_from(state, event.upload_id, event.priority)}
+    news |= {"has_news": True, "uploads": _called_for(state, event.upload_id, is_first=False)}
+    if not state.has_news:
+        news |= {"owned_sequence": sequence, "owned_at": event.at, "release_at": None, "call_at": state.call_at or event.at + CLINIC_CALLS_AFTER}
+    if (state.priority is Priority.YELLOW) != (event.priority is Priority.YELLOW):
+        news["step"] = None  # of another policy
+    return state.model_copy(update=news)
+
+
+def _called_for(state: Case, upload_id: UploadId, *, is_first: bool) -> tuple[Upload, ...]:
+    """Return the uploads, of which this one people are called for: the first of its course, or one more."""
+    return tuple(
+        upload.model_copy(update={"is_called_for": upload.upload_id == upload_id or (upload.is_called_for and not is_first)})
+        for upload in state.uploads
+    )
 
 
 def called_from(state: Case, upload_id: UploadId, priority: Priority) -> Instant:
@@ -258,21 +274,32 @@ def _has_failed(state: Case, notice_id: NoticeId) -> bool:
 
 
 def _owned(state: Case, by: PersonId, at: Instant) -> Case:
-    """Somebody has it in hand from now on, and their time counts; nothing more is awaited of who else was paged."""
-    nothing_awaited = {"release_at": None, "hand_over": None, "notices": (), "again_at": None, "clinic_wrote_at": None}
-    owned = state.model_copy(update=nothing_awaited | {"owner": by, "owned_sequence": state.sequence + 1, "owned_at": at})
-    return owned if state.phase in AFTERWARDS else _in_phase(owned)
+    """Somebody has it in hand from now on, and their time counts; nothing more is awaited of who else was paged, but of whom its owner asks."""
+    is_still_theirs = by == state.owner
+    asked = {"hand_over": state.hand_over if is_still_theirs else None, "notices": _of_asked(state) if is_still_theirs else ()}
+    anew = {"owner": by, "owned_sequence": state.sequence + 1, "owned_at": at, "release_at": None, "again_at": None, "clinic_wrote_at": None}
+    owned = state.model_copy(update=asked | anew)
+    return owned if state.phase is Phase.TREATED else _in_phase(owned, at)
 
 
-def _in_phase(state: Case) -> Case:
-    """Return the case in the phase that it has by what is known: how far the patient has come, the lab, the diagnosis."""
+def _of_asked(state: Case) -> tuple[Notice, ...]:
+    """Return the notices by which others are asked to take it from its owner."""
+    return tuple(notice for notice in state.notices if notice.person_id != state.owner) if state.hand_over is not None else ()
+
+
+def _in_phase(state: Case, at: Instant) -> Case:
+    """Return the case in the phase that it has by what is known: how far the patient has come, the lab, the diagnosis.
+
+    A treatment ends the course of a case that is confirmed, once nothing has come in that nobody has said to have seen."""
+    if state.is_treated and state.diagnosis is not None and not state.has_news:
+        return _over(state, Phase.TREATED, at)
     by_decision = Phase.ACTIVATED if state.is_activated else Phase.CONFIRMED if state.diagnosis is not None else Phase.ACKNOWLEDGED
     return state.model_copy(update={"phase": state.moved or by_decision, "stood_down_at": None})
 
 
 def _over(state: Case, phase: Phase, at: Instant) -> Case:
     """Nothing more is awaited of anybody; what nobody read in its time was before who ended it, or is listed again."""
-    nothing_awaited = {"notices": (), "release_at": None, "hand_over": None, "has_news": False}
+    nothing_awaited = {"notices": (), "release_at": None, "hand_over": None, "has_news": False, "is_treated": False}
     uploads = tuple(upload.model_copy(update={"is_unread": False}) if upload.is_overdue else upload for upload in state.uploads)
     return state.model_copy(update=nothing_awaited | {"phase": phase, "over_at": at, "uploads": uploads})
 
@@ -316,6 +343,7 @@ def _assessed(state: Case, event: UploadAssessed) -> Case:
             headline=event.headline,
             read_by=known.read_by if known else None,
             is_unread=known is not None and known.is_unread,
+            is_called_for=known is not None and known.is_called_for,
         ),
     )
 

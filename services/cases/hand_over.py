@@ -6,23 +6,31 @@ from contracts.directory import people_of_centre
 from contracts.ids import CentreId, PersonId
 from services.cases.decision import Decision
 from services.cases.escalation import page_for_hand_over
-from services.cases.state import IN_HAND, Case, HandOver
+from services.cases.state import IN_HAND, Case, HandOver, Phase
 from services.cases.strategy import propose_strategy
 from services.cases.timers import HAND_OVER_WITHIN
 from services.cases.words import lab_elsewhere_text
 
 
 def take_over(decision: Decision, command: TakeOver) -> None:
+    """From who has it in hand, or has stood it down: who did so may take it up again too."""
     state = decision.state
-    if state.phase not in IN_HAND or state.owner is None:
+    if state.phase not in IN_HAND | {Phase.STOOD_DOWN}:
         decision.refuse(command, _nobody_has_it(state))
-    elif state.owner == command.by:
+    elif state.owner == command.by and state.phase in IN_HAND:
         decision.refuse(command, "you have it in hand already")
     else:
-        former = state.owner
-        decision.add(TakenOver(**decision.of_case, by=command.by, from_person=former, reason=command.reason))
-        decision.tell_person(former, f"{decision.name_of(command.by)} has taken it over: {command.reason}")
+        take_from(decision, command.by, command.reason)
         propose_strategy(decision)
+
+
+def take_from(decision: Decision, by: PersonId, reason: str) -> None:
+    """Take it from whose it is, and tell them."""
+    former = decision.state.owner
+    assert former is not None  # noqa: S101 - what is in hand or stood down is somebody's
+    decision.add(TakenOver(**decision.of_case, by=by, from_person=former, reason=reason))
+    if former != by:
+        decision.tell_person(former, f"{decision.name_of(by)} has taken it over: {reason}")
 
 
 def offer(decision: Decision, command: OfferHandOver) -> None:

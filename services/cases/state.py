@@ -40,6 +40,7 @@ class Upload(Frozen):
     headline: str = ""  # of its assessment
     read_by: Instant | None = None  # on the reading list; None: not, or not any more
     is_unread: bool = False  # it was put on the reading list, and nobody has read it
+    is_called_for: bool = False  # people were called for it in this course
 
     @property
     def is_for_people(self) -> bool:
@@ -93,6 +94,7 @@ class Case(Frozen):
     uploads: tuple[Upload, ...] = ()
     priority: Priority | None = None  # what it is open for
     upload_id: UploadId | None = None  # the upload that it is open for
+    opened_sequence: int = 0
     raised_sequence: int = 0  # of the event by which people are paged now: who takes it in hand must have seen that one
     raised_at: Instant | None = None
     called_from: Instant | None = None  # receipt of the first upload that people are called for, or have in hand: since then the patient waits
@@ -118,6 +120,7 @@ class Case(Frozen):
     clinic_wrote_at: Instant | None = None  # of what the owner was told of last
     is_referred: bool = False
     is_activated: bool = False
+    is_treated: bool = False  # which ends it once what is new has been seen
     moved: Phase | None = None  # how far the patient has come: departed, arrived
     moved_at: Instant | None = None
     stood_down_at: Instant | None = None
@@ -162,9 +165,9 @@ class Case(Frozen):
 
     @property
     def of_course(self) -> tuple[Upload, ...]:
-        """What came in since the last course ended, and what it was raised for."""
+        """What came in since the last course ended, and what people were called for since: it may have been judged late."""
         after = self.course_after
-        return tuple(each for each in self.uploads if after is None or each.received_at > after or each.upload_id == self.upload_id)
+        return tuple(each for each in self.uploads if after is None or each.received_at > after or each.is_called_for)
 
     def upload(self, upload_id: UploadId) -> Upload | None:
         return next((upload for upload in self.uploads if upload.upload_id == upload_id), None)

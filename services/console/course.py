@@ -134,6 +134,8 @@ class Course:
         self.proposal: Proposal | None = None
         self.links: dict[CaseId, Link] = {}
         self.alarms: list[Alarm] = []
+        self.has_news = False  # a recording came that who has decided it has not acknowledged
+        self.is_treated = False  # which ends it once what is new was acknowledged
         self.moved: Literal["departed", "arrived"] | None = None  # how far the patient has come
         self.lab_centre: CentreId | None = None
         self.figures: dict[str, str | None] = {}  # what people decided, in words or as a code
@@ -194,6 +196,7 @@ class Course:
         """People are called: what was decided before holds as far as it is of the same course. Who keeps the case is called alone."""
         if isinstance(event, CaseRaised) and event.kept_by is not None:
             self.call_now = None  # if they do not answer, the clinic is told anew
+            self.has_news = True
             return
         if self.opened is None or self.phase in {*_AFTERWARDS, "closed"}:
             self.moved = self.proposal = None
@@ -202,6 +205,7 @@ class Course:
         was_yellow = self.by is not None and self.by.priority is Priority.YELLOW
         if self.phase != "opened" or was_yellow is not (event.priority is Priority.YELLOW):
             self.call_now = None  # who is told to call is told anew; where people were called already, it stands
+        self.has_news = False
         self._turn("opened", event_id)
         self._own(None, event_id)
 
@@ -219,14 +223,18 @@ class Course:
     def _owns(self, event: _Owns, event_id: EventId) -> None:
         match event:
             case cases.Acknowledged():
-                self._own(event.by, event_id)
+                self.has_news = False
+                if event.by != self.owner:  # else whom it is offered to is still asked
+                    self._own(event.by, event_id)
                 self._turn_by_what_is_known(event_id)
                 if ("acknowledged", None) not in self.ticks:  # the first: the owner may say so again
                     self._tick("acknowledged", event.at, event_id)
             case cases.OwnerReleased():
+                self.has_news = False
                 self._turn("opened", event_id)
                 self._own(None, event_id)
             case cases.TakenOver():
+                self._undo("stood_down_reason")
                 self._own(event.by, event_id)
                 self._turn_by_what_is_known(event_id)
             case cases.HandOverOffered():
@@ -247,6 +255,7 @@ class Course:
     def _decides(self, event: _Decides, event_id: EventId) -> None:
         match event:
             case cases.Confirmed():
+                self.has_news = False
                 self._undo("stood_down_reason")
                 self._figure("diagnosis", event.diagnosis, event_id)
                 self._tick("confirmed", event.at, event_id)
@@ -269,7 +278,6 @@ class Course:
                 self._turn_by_what_is_known(event_id)
             case cases.ActivationCancelled():
                 self._undo("lab_centre", "diagnosis")
-                self.hand_over = None
                 self._turn_by_what_is_known(event_id)
 
     def _travels(self, event: _Travels, event_id: EventId) -> None:
@@ -285,7 +293,8 @@ class Course:
             case cases.Treated():
                 self._tick("treated", event.happened_at, event_id, event.treatment)
                 if event.treatment is not Treatment.LYSIS_BOLUS:  # after which the patient still goes to the centre
-                    self._end("treated", event_id)
+                    self.is_treated = True
+                    self._turn_by_what_is_known(event_id)
 
     def _tells(self, event: _Tells, event_id: EventId) -> None:
         match event:
@@ -322,14 +331,16 @@ class Course:
 
     def _end(self, phase: CasePhase, event_id: EventId) -> None:
         """Nothing more is awaited of anybody."""
-        self.hand_over = None
+        self.hand_over, self.has_news, self.is_treated = None, False, False
         self.let_go |= {upload_id for upload_id in self.listed if f"overdue/{upload_id}" in self.sources}
         self._turn(phase, event_id)
 
     def _turn_by_what_is_known(self, event_id: EventId) -> None:
         by_decision: CasePhase = "activated" if self.lab_centre else "confirmed" if self.figures.get("diagnosis") else "acknowledged"
         phase = self.moved or by_decision
-        if phase != self.phase:
+        if self.is_treated and self.figures.get("diagnosis") and not self.has_news:
+            self._end("treated", event_id)
+        elif phase != self.phase:
             self._turn(phase, event_id)
 
     def _own(self, person: PersonId | None, event_id: EventId) -> None:

@@ -33,7 +33,7 @@ SeenOption = Annotated[
         "--seen",
         metavar="N",
         min=1,
-        help="What was shown to you: `seen` of `case show`. Without it, what the case is for counts as not seen for its first seconds.",
+        help="What was shown to you: `seen` of `case show`. Without it, what the case was raised for counts as not seen for seconds.",
     ),
 ]
 AtOption = Annotated[

@@ -18,7 +18,6 @@ from contracts.cases import (
     HandOverAccepted,
     OwnerReleased,
     PageRequested,
-    StoodDown,
     TakenOver,
     UploadAssessed,
     UploadReceived,
@@ -224,7 +223,7 @@ def _owned_by_two(of_cases: Sequence[Written]) -> Iterator[str]:
                     owner = passed.by
                 case CaseRaised(kept_by=str()):
                     pass
-                case CaseOpened() | CaseRaised() | OwnerReleased() | StoodDown() | CaseSettled() | CaseClosed():
+                case CaseOpened() | CaseRaised() | OwnerReleased() | CaseSettled() | CaseClosed():
                     owner = None
                 case _:
                     pass  # nothing changes in whose hand it is

@@ -22,7 +22,7 @@ from contracts.cases import (
 )
 from contracts.envelope import Record
 from contracts.ids import EventId, UploadId
-from contracts.vocabulary import Priority
+from contracts.vocabulary import Priority, Treatment
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class View:
     owner: str | None = None
     is_confirmed: bool = False  # by the owner: it is what it looks like
     has_news: bool = False  # that the owner has not acknowledged
+    is_treated: bool = False  # which ends it once nothing is new
 
     @property
     def is_decided(self) -> bool:
@@ -76,8 +77,13 @@ class View:
             case CaseOpened() | CaseRaised():
                 self.is_confirmed = self.is_confirmed and self.is_open
                 self.is_open, self.owner, self.has_news, self.priority = True, None, False, event.priority
+            case _:
+                self._add_of_owner(event)
+
+    def _add_of_owner(self, event: CaseEvents) -> None:
+        match event:
             case TakenOver() | HandOverAccepted():
-                self.owner = event.by
+                self.owner, self.is_open = event.by, True  # also what was stood down
             case Acknowledged():
                 self.owner, self.has_news = event.by, False
             case OwnerReleased():
@@ -86,10 +92,17 @@ class View:
                 self.is_open, self.is_confirmed, self.has_news = True, True, False
             case ActivationCancelled():
                 self.is_confirmed = False
-            case CaseSettled() | CaseClosed() | StoodDown() | Treated():
-                self.is_open = False
+            case Treated():
+                self.is_treated |= event.treatment is not Treatment.LYSIS_BOLUS  # after which the patient still goes to the centre
+            case CaseSettled() | CaseClosed() | StoodDown():
+                self._end()
             case _:
-                pass
+                return
+        if self.is_treated and self.is_decided and self.owner is not None:
+            self._end()
+
+    def _end(self) -> None:
+        self.is_open = self.is_confirmed = self.is_treated = self.has_news = False
 
 
 @dataclass

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.cases import CommandRefused, NoteRequested, Said
+from contracts.cases import CaseClosed, CommandRefused, NoteRequested, Said
 from contracts.commands import (
     AcceptReferral,
     ActivateLab,
@@ -120,6 +120,21 @@ def test_a_case_that_was_stood_down_closes_by_itself_when_nothing_followed():
     world = in_hand(asked(StandDown, reason="early repolarisation"))
     assert kinds(world.wait(12 * 60 * MINUTE)) == ["CaseClosed"]
     assert not world.case.is_live
+
+
+@pytest.mark.parametrize("who", ["ann", "bob"])
+@pytest.mark.parametrize(
+    "command", [asked(Confirm, diagnosis=Diagnosis.STEMI), asked(TakeOver, reason="I see a STEMI")], ids=["confirm", "take over"]
+)
+def test_what_one_has_stood_down_another_takes_up_again_and_the_former_is_told(command, who):
+    world = in_hand(asked(StandDown, reason="early repolarisation"))
+    assert refusal(world, acknowledge(who)) == "Test Ann has stood it down: to go on with it, take it over or confirm it"
+    events = world.hear(command.model_copy(update={"by": who}))
+    assert [event.person_id for event in events if isinstance(event, NoteRequested)] == ["ann"] * (who != "ann")
+    assert (world.case.owner, world.case.is_open) == (who, True)
+    if isinstance(command, TakeOver):
+        assert rung(world.wait(5 * MINUTE)) == [(who, "phone")], "nothing is decided, and it waits for them"
+    assert not any(isinstance(event, CaseClosed) for event in world.wait(24 * 60 * MINUTE))
 
 
 def test_the_patients_course_is_kept_in_any_order_of_decision_and_movement():

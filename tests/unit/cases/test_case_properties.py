@@ -3,13 +3,28 @@
 from datetime import timedelta
 from functools import partial
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.assessments import Assessed
-from contracts.cases import HandOverAccepted, HandOverDeclined, NoteRequested, PageReason
+from contracts.cases import (
+    Acknowledged,
+    CaseClosed,
+    CaseRaised,
+    Confirmed,
+    HandOverAccepted,
+    HandOverDeclined,
+    HandOverExpired,
+    NoteRequested,
+    OwnerReleased,
+    PageReason,
+    StoodDown,
+    TakenOver,
+    UploadAssessed,
+)
 from contracts.commands import (
     AcceptHandOver,
+    AcceptReferral,
     ActivateLab,
     CancelActivation,
     CloseCase,
@@ -17,12 +32,14 @@ from contracts.commands import (
     DeclineHandOver,
     FinishReading,
     OfferHandOver,
+    RecordArrival,
     RecordDeparture,
     RecordTreatment,
     StandDown,
     TakeOver,
 )
-from contracts.vocabulary import Diagnosis, Lane, Outcome, Priority, Treatment
+from contracts.ids import UploadId
+from contracts.vocabulary import Arrival, Diagnosis, Lane, Outcome, Priority, Treatment
 from services.cases.state import Case, Phase
 from services.cases.timers import timers
 from tests.unit.cases.case_world import (
@@ -30,6 +47,7 @@ from tests.unit.cases.case_world import (
     FIRST,
     MINUTE,
     SECOND,
+    THIRD,
     World,
     acknowledge,
     asked,
@@ -53,7 +71,8 @@ COMMANDS = st.one_of(
     st.builds(partial(asked, FinishReading), PEOPLE, upload_id=UPLOADS),
     st.builds(partial(asked, CancelActivation), PEOPLE, reason=st.just("ST came down")),
     st.builds(partial(asked, DeclineHandOver), PEOPLE, reason=st.just("in the lab")),
-    *(st.builds(partial(asked, command), PEOPLE) for command in (AcceptHandOver, ActivateLab, RecordDeparture)),
+    st.builds(partial(asked, RecordArrival), PEOPLE, place=st.sampled_from(Arrival)),
+    *(st.builds(partial(asked, command), PEOPLE) for command in (AcceptHandOver, AcceptReferral, ActivateLab, RecordDeparture)),
 )
 MESSAGES = st.one_of(
     COMMANDS,
@@ -66,6 +85,13 @@ MESSAGES = st.one_of(
     st.just(timedelta(hours=1)),
 )
 SCRIPTS = st.lists(MESSAGES, max_size=12)
+
+REDS = st.builds(assessed, st.sampled_from([Priority.RED, Priority.RED, Priority.NOT_EVALUABLE]), st.sampled_from([FIRST, SECOND, THIRD]))
+LOOKED = st.builds(acknowledge, PEOPLE, seen=st.sampled_from([2, ALL]))
+NEWS = st.lists(st.one_of(COMMANDS, COMMANDS, REDS, LOOKED, st.integers(0, 400).map(lambda seconds: timedelta(seconds=seconds))), max_size=15)
+CONFIRMED = (assessed(Priority.RED), asked(Confirm, diagnosis=Diagnosis.STEMI, seen_sequence=ALL))
+WAKES = ("again/", "remind/", "release/", "hand-over/")  # the timers by which a person is asked to look
+OFFER_ENDS = (HandOverAccepted, HandOverDeclined, HandOverExpired, TakenOver, OwnerReleased, CaseRaised, StoodDown, CaseClosed)
 
 
 def played(script) -> World:
@@ -140,6 +166,30 @@ def test_what_waits_for_its_owner_wakes_them_or_goes_on_without(script):
         before = len(world.log)
         world.wait(5 * MINUTE)
         assert not world.case.awaits_owner or pages(world.log[before:]) or world.case.hand_over is not None
+
+
+@settings(max_examples=400)
+@given(NEWS)
+def test_no_case_ends_or_waits_without_a_timer_while_it_holds_a_red_that_nobody_has_seen(script):
+    world, unseen = World(), set[UploadId]()
+    for number, step in enumerate((*CONFIRMED, assessed(Priority.RED, SECOND), *script)):
+        reds = {upload.upload_id for upload in world.case.uploads if upload.priority is Priority.RED}
+        events = world.wait(step) if isinstance(step, timedelta) else world.hear(step, str(number))
+        unseen |= {event.upload_id for event in events if isinstance(event, UploadAssessed) and event.priority is Priority.RED} - reds
+        if getattr(step, "seen_sequence", None) == ALL and any(isinstance(event, Acknowledged | Confirmed | StoodDown) for event in events):
+            unseen = set()
+        assert not unseen or any(name.startswith(WAKES) for name in timers(world.case)), step
+
+
+@settings(max_examples=400)
+@given(NEWS)
+def test_a_hand_over_that_is_offered_ends_by_an_answer_or_its_time_or_with_what_its_owner_had(script):
+    world = World()
+    for number, step in enumerate((*CONFIRMED, asked(OfferHandOver, to_centre="city"), *script)):
+        offered, before = world.case.hand_over, len(world.log)
+        world.wait(step) if isinstance(step, timedelta) else world.hear(step, str(number))
+        if offered is not None and world.case.hand_over is None:
+            assert world.case.phase is Phase.TREATED or any(isinstance(event, OFFER_ENDS) for event in world.log[before:]), step
 
 
 @given(SCRIPTS)

@@ -7,6 +7,7 @@ from contracts.commands import (
     AcceptHandOver,
     AcceptReferral,
     ActivateLab,
+    CancelActivation,
     CloseCase,
     Confirm,
     DeclineHandOver,
@@ -19,6 +20,7 @@ from contracts.commands import (
 from contracts.directory import Directory
 from contracts.vocabulary import Diagnosis, Outcome, Priority, Treatment
 from services.cases.state import Phase
+from services.cases.timers import timers
 from tests.unit.cases.case_world import ALL, CASE, DIRECTORY, MINUTE, SECOND, World, acknowledge, asked, assessed, kinds, pages, rung, silent
 
 
@@ -63,6 +65,25 @@ def test_a_hand_over_that_nobody_accepts_is_the_owners_again_whose_time_counts_a
     assert rung(world.wait(5 * MINUTE)) == [("ann", "phone")]
 
 
+@pytest.mark.parametrize(
+    "press",
+    [asked(Confirm, diagnosis=Diagnosis.ARRHYTHMIA, seen_sequence=ALL), asked(CancelActivation, reason="ST came down"), acknowledge()],
+    ids=["confirm", "cancel activation", "acknowledge"],
+)
+def test_what_the_owner_presses_takes_nothing_from_whom_a_hand_over_is_offered_to(press):
+    world = in_hand(asked(Confirm, diagnosis=Diagnosis.STEMI), asked(ActivateLab), directory=TWO_AT_CITY)
+    world.provider = silent
+    world.hear(asked(OfferHandOver, to_centre="city"))
+    before = {name for name in timers(world.case) if name.startswith(("method/", "hand-over/"))}
+    world.hear(assessed(Priority.RED, SECOND))
+    assert "CommandRefused" not in kinds(world.hear(press, "pressed"))
+    assert before == timers(world.case).keys()
+    (declined, _) = world.hear(asked(DeclineHandOver, "cy", reason="in the lab"))
+    assert not declined.is_final
+    expired, *told = world.wait(3 * MINUTE)[-3:]
+    assert (kinds([expired]), {note.person_id for note in told}) == (["HandOverExpired"], {"ann", "dan"})  # the owner, and who is not asked any more
+
+
 def test_a_declined_hand_over_is_said_to_the_owner():
     world = in_hand(asked(OfferHandOver, to_person="bob"))
     events = world.hear(asked(DeclineHandOver, "bob", reason="in the lab"))
@@ -77,6 +98,11 @@ def test_another_centre_takes_the_case_with_its_number_and_its_way():
     events = world.hear(asked(AcceptHandOver, "dan"))
     assert kinds(events) == ["HandOverAccepted", "NoteRequested", "StrategyProposed"]
     assert (world.case.centre_id, world.case.owner) == ("city", "dan")
+
+
+def test_another_centre_whose_owner_sleeps_begins_its_own_policy_at_its_first_step():
+    world = in_hand(asked(OfferHandOver, to_centre="city"), asked(AcceptHandOver, "dan"))
+    assert [page.step for page in pages(world.wait(6 * MINUTE)) if page.step is not None] == [0]
 
 
 def test_another_centre_has_a_lab_of_its_own_which_nobody_has_called_yet():

@@ -1,6 +1,7 @@
 """What comes in while a case is open, decided or over: it is paged for what it is, puts nothing off, and is never closed unseen."""
 
 from datetime import timedelta
+from uuid import uuid5
 
 import pytest
 
@@ -90,6 +91,16 @@ def test_what_is_worse_than_a_yellow_begins_the_escalation_of_its_own_priority()
     assert any(isinstance(event, ClinicToldToCall) for event in world.wait(3 * MINUTE))
 
 
+def test_when_the_owner_of_a_yellow_sleeps_through_its_red_the_policy_of_a_red_begins_at_its_first_step():
+    world = World(directory=ESCALATING)
+    world.hear(assessed(Priority.YELLOW))
+    world.wait(HOUR + 2 * MINUTE)
+    world.hear(asked(Confirm, at=world.now, **STEMI))
+    raised(world, Priority.RED)
+    steps = [page.step for page in pages(world.wait(6 * MINUTE)) if page.reason is PageReason.STEP]
+    assert steps == [0, 0]
+
+
 @pytest.mark.parametrize("opened_for", [Priority.YELLOW, Priority.NOT_EVALUABLE, Priority.RED])
 def test_a_red_for_a_confirmed_case_pages_its_owner_as_a_red_until_they_answer_and_then_the_policy(opened_for):
     world = confirmed(opened_for)
@@ -138,6 +149,31 @@ def test_nobody_ends_a_confirmed_case_without_having_seen_its_new_red(command):
     assert "new since you looked" in refused.reason
 
 
+@pytest.mark.parametrize("seen_by", ["ann", "bob"])
+def test_a_treatment_is_noted_whatever_is_new_and_ends_the_case_once_that_was_seen(seen_by):
+    world = confirmed()
+    raised(world, Priority.RED)
+    assert kinds(world.hear(asked(RecordTreatment, "bob", world.now, treatment=Treatment.PCI_WIRE))) == ["Treated"]
+    assert world.case.is_open
+    if seen_by != "ann":
+        assert any(isinstance(event, OwnerReleased) for event in world.wait(6 * MINUTE))
+    assert kinds(world.hear(acknowledge(seen_by, at=world.now)))[0] == "Acknowledged"
+    assert world.case.phase is Phase.TREATED
+    assert pages(world.wait(13 * HOUR)) == []
+
+
+@pytest.mark.parametrize("again", [Priority.NOT_EVALUABLE, Priority.RED])
+def test_recordings_that_come_again_and_again_let_no_owner_of_a_confirmed_case_sleep(again):
+    world = confirmed()
+    events = []
+    for number in range(3):
+        events += raised(world, again, UploadId(uuid5(CASE, str(number))))
+        events += world.wait(2 * MINUTE)
+    assert [page.reason for page in pages(events)].count(PageReason.OWNER_SILENT) == 1
+    assert sum(isinstance(event, OwnerReleased) for event in events) == 1
+    assert "bob" in {person for person, _ in rung(events)}
+
+
 def test_a_new_red_takes_nothing_from_whom_a_hand_over_is_offered_to():
     world = confirmed()
     world.provider = lambda _: None
@@ -155,6 +191,21 @@ def test_a_red_after_a_course_that_is_over_gets_its_own_clock_and_headline():
     events = raised(world, Priority.RED)
     assert [event.first_contact_at for event in events if isinstance(event, StrategyProposed)] == [world.now]
     assert {page.received_at for page in pages(events)} == {world.now}
+
+
+def test_a_red_of_before_the_stand_down_that_is_judged_after_it_is_in_every_headline():
+    world = World()
+    world.hear(assessed(Priority.RED))
+    world.now += MINUTE
+    received_at = world.now
+    world.hear(uploaded(SECOND, received_at))
+    world.now += timedelta(seconds=1)
+    world.hear(asked(StandDown, at=world.now, reason="an artefact", seen_sequence=ALL))
+    world.now += timedelta(seconds=1)
+    world.hear(assessed(Priority.RED, SECOND, at=received_at))
+    world.now += timedelta(seconds=1)
+    after = pages(raised(world, Priority.NOT_EVALUABLE, THIRD)) + pages(world.wait(MINUTE))
+    assert {(page.upload_id, page.headline.split(";")[0]) for page in after} == {(SECOND, "Anterior STEMI")}
 
 
 def test_a_red_long_after_a_treatment_goes_to_the_centre_that_takes_patients_by_then():
@@ -283,3 +334,15 @@ def test_a_red_after_a_treatment_and_one_after_what_only_waited_to_be_read_tell_
         assert {page.received_at for page in pages(raised(world, Priority.RED))} == {world.now}
     (opened,) = [event for event in treated.log[-10:] if isinstance(event, CaseOpened)]
     assert opened.received_at == treated.now
+
+
+def test_who_does_not_say_what_they_saw_has_seen_what_the_case_was_opened_for_and_not_what_it_was_raised_for_just_now():
+    world, moment = World(), timedelta(seconds=1)
+    world.hear(assessed(Priority.RED))
+    opened_at = world.now
+    assert "CommandRefused" in kinds(world.hear(acknowledge(at=opened_at - moment, seen=None)))
+    assert kinds(world.hear(acknowledge(at=opened_at, seen=None)))[0] == "Acknowledged"
+    world.wait(MINUTE)
+    world.hear(assessed(Priority.RED, SECOND))
+    assert "CommandRefused" in kinds(world.hear(asked(StandDown, at=world.now + moment, reason="noise")))
+    assert "StoodDown" in kinds(world.hear(asked(StandDown, at=world.now + 6 * moment, reason="noise")))
