@@ -60,6 +60,7 @@ class Store(Protocol):
     async def claim(self, buckets: Iterable[int]) -> list[Claimed]: ...
     async def case_in(self, bucket: int, case_id: CaseId) -> Case | None: ...
     async def outbox_in(self, bucket: int, case_id: CaseId) -> tuple[Entry, ...]: ...
+    async def hurry(self, bucket: int) -> None: ...
     async def drop(self, bucket: int, case_id: CaseId, timer: str) -> None: ...
 
 
@@ -187,11 +188,13 @@ class Desk:
     async def watch(self) -> None:
         """Send the commands of timers that are due, and what others left in an outbox; for ever.
 
-        It looks where it knows of a timer, and in turn everywhere: at all at first, then at each bucket every half second, for what others set."""
+        It looks where it knows of a timer, and in turn everywhere: at all at first, then at each bucket every half second, for what others set; and
+        at each about once a minute for what a clock that was put back has left far ahead."""
         looked_at: Iterable[int] = range(COUNT)
-        turn = itertools.cycle(range(0, COUNT, SLICE))
+        turn, to_hurry = itertools.cycle(range(0, COUNT, SLICE)), itertools.cycle(range(COUNT))
         while True:
             await self._serve(await self._store.claim(looked_at))
+            await self._store.hurry(next(to_hurry))
             await asyncio.sleep(LOOK_EVERY_S)
             now, start = self._now().timestamp(), next(turn)
             looked_at = set(range(start, min(start + SLICE, COUNT)))

@@ -129,6 +129,26 @@ return {found, redis.call('ZRANGEBYSCORE', p .. ':unsent', '-inf', now - ARGV[2]
 """,
 )
 
+# ARGV: how far ahead a timer or its lease may lie, in ms, and the kinds that may lie further. What lies further was set by a clock that was put back.
+HURRY = knowing_folded(
+    WHAT,
+    _NOW
+    + """
+local p, now, hurried = KEYS[1], now_ms(), 0
+if not folded(p) then return 0 end
+for _, of in ipairs({':due', ':leased'}) do
+  for _, timer in ipairs(redis.call('ZRANGEBYSCORE', p .. of, now + ARGV[1], '+inf')) do
+    local kind = string.match(timer, ' ([^/]+)')
+    if of == ':leased' or not string.find(ARGV[2], '<' .. kind .. '>', 1, true) then
+      redis.call('ZADD', p .. of, now, timer)
+      hurried = hurried + 1
+    end
+  end
+end
+return hurried
+""",
+)
+
 CASE_IN = fenced(WHAT, "return redis.call('HGET', KEYS[1] .. ':case:' .. ARGV[1], 'state')")
 OUTBOX_IN = fenced(WHAT, "return redis.call('LRANGE', KEYS[1] .. ':outbox:' .. ARGV[1], 0, -1)")
 

@@ -10,13 +10,14 @@ from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
+from structlog import get_logger
 
 from contracts.ids import CaseId, EventId, PatientKey
 from services.cases import redis_scripts as scripts
 from services.cases.fold import OUT_OF_MIND_AFTER
 from services.cases.outbox import Claimed, Entry, Loaded, Route
 from services.cases.state import Case
-from services.cases.timers import timers
+from services.cases.timers import FAR_AHEAD, timers
 from services.cases.unreadable import StateUnreadable, read_state
 from services.runtime.buckets import COUNT, prefix, prefix_of
 from services.runtime.errors import Away
@@ -28,7 +29,10 @@ LEASE = timedelta(seconds=15)
 LEFT_BEHIND_AFTER = timedelta(seconds=2)  # an outbox that its writer should have sent by now
 BEGINNINGS_KNOWN_MS = 7 * 24 * 60 * 60 * 1000
 CLOCKS_DIFFER_BY_MS = 2000  # what is later is either a clock that is behind, or a step that took so long
+AHEAD_AT_MOST_MS = 15 * 60 * 1000  # of any timer that is not FAR_AHEAD: a step of a policy waits ten minutes at most
 AT_MOST = 50
+
+log = get_logger()
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -104,6 +108,14 @@ class RedisStore:
             if due or left:
                 claimed.append(Claimed(bucket, tuple(_timer(member) for member in due), tuple(CaseId(UUID(case.decode())) for case in left)))
         return claimed
+
+    async def hurry(self, bucket: int) -> None:
+        """Have due at once what lies further ahead than it may: this Redis's clock was put back since, and nobody would be paged till then."""
+        kinds = "".join(f"<{kind}>" for kind in FAR_AHEAD)
+        with asking_folded(self.refused):
+            hurried = await run(self._redis, scripts.HURRY, prefix_of(bucket), AHEAD_AT_MOST_MS, kinds)
+        if hurried:
+            log.warning("timers lay further ahead than any may: the clock of Redis was put back; they are due now", bucket=bucket, timers=hurried)
 
     async def case_in(self, bucket: int, case_id: CaseId) -> Case | None:
         """Return a case of a bucket; None where it is forgotten. Raises StateUnreadable."""

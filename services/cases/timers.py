@@ -30,6 +30,7 @@ HAND_OVER_WITHIN = timedelta(minutes=3)
 CLINIC_CALLS_AFTER = timedelta(minutes=3)
 READ_AGAIN_WITHIN = timedelta(hours=1)  # what was overdue when a case was stood down
 STOOD_DOWN_CLOSES_AFTER = timedelta(hours=12)
+FAR_AHEAD = ("read", "stood-down")  # the kinds of timers that may be set for hours from now
 TOLD_JUST_NOW = timedelta(seconds=10)  # that the clinic wrote: who writes line by line rings once
 
 

@@ -73,7 +73,8 @@ def _warnings(gone: _Gone, directory: Directory, data: Path | None) -> Iterator[
     if gone.centres_gone:
         yield (
             f"{', '.join(gone.centres_gone)} was loaded before and is not in this file. From now on the people of {first}, the first centre of "
-            f"the file, are paged for its open cases. {put_back}"
+            f"the file, are paged for its open cases, and for what stands on its reading list once its time has passed: nobody is shown that list. "
+            f"{put_back}"
         )
     for clinic_id in gone.clinics_gone:
         yield (

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -14,13 +15,13 @@ from redis.asyncio import Redis
 from contracts import topics
 from contracts.cases import UploadReceived
 from contracts.directory import Directory
-from contracts.envelope import Record
+from contracts.envelope import Record, seal
 from contracts.ids import EventId, UploadId, case_id
 from contracts.topics import Topic
 from services.cases.desk import Desk
 from services.cases.evolve import evolve
 from services.cases.keeper import Keeper
-from services.cases.outbox import Entry, Route, entry
+from services.cases.outbox import Route, entry
 from services.cases.redis_folding import RedisFolding
 from services.cases.redis_store import RedisStore
 from services.cases.snapshots import BlobSnapshots
@@ -206,9 +207,11 @@ async def _late_timers(redis: Redis) -> list[Figure]:
         before = Case(case_id=case_id(upload), patient_key=key)
         received = UploadReceived(at=at, case_id=before.case_id, patient_key=key, upload_id=upload, clinic_id="clinic", received_at=at, due_at=due_at)
         after, message = evolve(before, received), EventId(uuid4())
-        if not await store.step(message, before, after, Entry(before.case_id, b"{}")):
+        of_event: dict[str, Any] = {"event_id": EventId(uuid4()), "subject": before.case_id, "correlation": upload, "causation": message}
+        decision = entry(before.case_id, [seal(received, source="cases", key=key, time=at, recorded=at, sequence=1, **of_event)])
+        if not await store.step(message, before, after, decision):
             raise Lost("a timer was not set")
-        await store.sent(key, Entry(before.case_id, b"{}"))
+        await store.sent(key, decision)
     watching = asyncio.create_task(Desk(store, heard, _no_directory, _now).watch())
     async with asyncio.timeout(TIMERS_OVER_S + 20):
         while len(heard.late_s) < TIMERS:

@@ -265,6 +265,9 @@ class SimulatedStore:
     async def drop(self, bucket: int, case_id: CaseId, timer: str) -> None:
         await self._call("drop", lambda: self._memory.drop(bucket, case_id, timer), timer)
 
+    async def hurry(self, bucket: int) -> None:
+        """Nobody puts this world's clock back."""
+
 
 class SimulatedInbox:
     """The inbox of a reader, by message id."""

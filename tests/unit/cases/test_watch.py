@@ -10,10 +10,12 @@ from contracts.envelope import Record
 from contracts.ids import CaseId
 from contracts.topics import Topic
 from contracts.vocabulary import Lane, Priority
+from services.cases import desk
 from services.cases.desk import Desk
 from services.cases.outbox import Claimed
 from services.cases.state import Case
 from services.cases.timers import timers
+from services.runtime.buckets import COUNT
 from services.runtime.errors import Away
 from tests.unit.cases.case_world import CASE, DIRECTORY, T0, World, assessed, uploaded
 
@@ -36,6 +38,7 @@ class Overdue:
 
     def __init__(self, readings: int) -> None:
         self.cases = {CaseId(uuid4()): YELLOW for _ in range(readings)} | {CASE: RED}
+        self.hurried = set[int]()
         self.due = [(case, READ if state is YELLOW else "again/1") for case, state in self.cases.items()]
 
     async def claim(self, buckets: Iterable[int]) -> list[Claimed]:
@@ -45,6 +48,9 @@ class Overdue:
     async def case_in(self, bucket: int, case_id: CaseId) -> Case | None:
         await asyncio.sleep(0)
         return self.cases[case_id]
+
+    async def hurry(self, bucket: int) -> None:
+        self.hurried.add(bucket)
 
 
 class Commands:
@@ -96,3 +102,13 @@ async def test_what_is_away_for_one_ends_the_look_and_nothing_of_it_goes_on_alon
     asked = len(log.kinds)
     await asyncio.sleep(0.01)
     assert 0 < asked == len(log.kinds) < READINGS
+
+
+async def test_what_a_clock_has_left_far_ahead_is_looked_for_in_every_bucket(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(desk, "LOOK_EVERY_S", 0)
+    store = Overdue(0)
+    task = watching(store, Commands())
+    async with asyncio.timeout(10):
+        while store.hurried != set(range(COUNT)):
+            await asyncio.sleep(0)
+    task.cancel()
