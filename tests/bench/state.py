@@ -21,7 +21,7 @@ from contracts.topics import Topic
 from services.cases.desk import Desk
 from services.cases.evolve import evolve
 from services.cases.keeper import Keeper
-from services.cases.outbox import Route, entry
+from services.cases.outbox import Entry, Route, entry
 from services.cases.redis_folding import RedisFolding
 from services.cases.redis_store import RedisStore
 from services.cases.snapshots import BlobSnapshots
