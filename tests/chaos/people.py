@@ -48,6 +48,7 @@ class People:
         self._lines, self._pager, self._journal, self._seed = lines, pager, journal, seed
         self._loop = asyncio.get_running_loop()
         self._busy: set[str] = set()
+        self._asked: dict[str, str] = {}  # by case: whom it is offered to, until they answer
         self._work: set[asyncio.Task[None]] = set()
         self._read_to = 0
         self._at_once = asyncio.Semaphore(AT_ONCE)
@@ -110,15 +111,21 @@ class People:
         """Tell the clinic, and offer the case to another; return who decides it."""
         other = chance.choice([each for each in self._lines if each != person])
         await self._ask(person, case_id, "say", text="repeat the ECG in ten minutes")
+        self._asked[case_id] = other
         await self._ask(person, case_id, "offer_hand_over", to_person=other)
         await asyncio.sleep(chance.uniform(*SOON_S))
         answer = chance.random()
         if answer < ACCEPTS:
             await self._ask(other, case_id, "accept_hand_over")
+            del self._asked[case_id]
             return other
         if answer < ACCEPTS + DECLINES:
-            await self._ask(other, case_id, "decline_hand_over", reason="in the lab with another")
+            await self._decline(other, case_id)
         return person
+
+    async def _decline(self, person: str, case_id: str) -> None:
+        await self._ask(person, case_id, "decline_hand_over", reason="in the lab with another")
+        del self._asked[case_id]
 
     async def _decide(self, person: str, case_id: str, chance: random.Random) -> None:
         if chance.random() < CONFIRMS:
@@ -163,6 +170,8 @@ class People:
         """Look through the list once and bring each case to its decision; return how many there were that needed one."""
         for task in list(self._work):
             task.cancel()  # all are awake now: what is open is done at once, in the order of the list
+        for case_id, other in list(self._asked.items()):
+            await self._decline(other, case_id)
         person = next(iter(self._lines))
         cursor: str | None = None
         undecided = list[tuple[str, str | None]]()
