@@ -21,6 +21,7 @@ from services.runtime.fence import Fence
 from services.runtime.producer import Producer
 from services.runtime.redis_link import connect
 from services.runtime.settings import Settings
+from services.runtime.topics_admin import ensure_topics
 from tests.conftest import Stack
 from tests.integration.notify.running import running, until
 from tests.unit.console.story import Story
@@ -75,6 +76,7 @@ class Asking:
 @asynccontextmanager
 async def api(stack: Stack, kafka: str | None = None) -> AsyncIterator[Asking]:
     """The console's HTTP side alone; with its Kafka elsewhere, where one is named."""
+    await ensure_topics(stack.kafka)
     redis, producer = connect(stack.redis), Producer(kafka or stack.kafka, "test-console", HTTP_PLAN.may_write())
 
     async def publish(command: Record) -> None:
