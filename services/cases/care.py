@@ -199,7 +199,7 @@ def say(decision: Decision, command: Say) -> None:
     elif not of_clinic:
         decision.refuse(command, "no upload of this case is the clinic's")
     elif not state.is_live:
-        decision.refuse(command, f"the case is {_in_words(state)}: call instead")
+        decision.refuse(command, f"the case is {_in_words(state)}: call {decision.centre()[1].standing_number} instead")
     else:
         _say(decision, of_clinic[-1], command.text, command.by)
         if command.clinic_id is not None and state.phase in IN_HAND | AFTERWARDS and is_news_to_owner(state, decision.at):

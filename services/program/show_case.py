@@ -28,7 +28,7 @@ IN_WORDS = {
     "treated": "Noted: the patient was treated.",
     "case_closed": "Closed.",
     "case_linked": "Linked. Both go on paging until one is closed.",
-    "said": "Said; the other side sees it now.",
+    "said": "Written in the case; that it was read, nobody can know.",
     "reading_done": "Noted as read.",
 }
 
