@@ -210,14 +210,10 @@ def say(decision: Decision, command: Say) -> None:
 def has_seen_all(state: Case, command: Acknowledge | Confirm | StandDown) -> bool:
     """Return whether who acknowledges could see what people are paged for now.
 
-    One who does not say what was seen is taken by the time: a page too many is borne, a red that nobody saw is not. What a case was opened for is
-    known to whoever knows of the case."""
+    One who does not say what was seen is taken by the time: a page too many is borne, a red that nobody saw is not."""
     if command.seen_sequence is not None:
         return command.seen_sequence >= state.raised_sequence
-    if state.raised_at is None:
-        return True
-    is_as_opened = state.raised_sequence == state.opened_sequence
-    return command.at >= state.raised_at if is_as_opened else command.at > state.raised_at + SEEN_AFTER
+    return state.raised_at is None or command.at > state.raised_at + SEEN_AFTER
 
 
 def _take(decision: Decision, command: Acknowledge | Confirm | StandDown) -> bool:

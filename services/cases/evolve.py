@@ -68,8 +68,7 @@ def _changed(state: Case, event: CaseEvents) -> Case:  # noqa: C901, PLR0911, PL
         case AssessmentMissed():
             return _with_upload(state, _known(state, event.upload_id).model_copy(update={"due_at": None}))
         case CaseOpened():
-            opened = {"centre_id": event.centre_id, "is_lysed": False, "opened_sequence": state.sequence + 1}
-            return _raised(state, event).model_copy(update=opened)
+            return _raised(state, event).model_copy(update={"centre_id": event.centre_id, "is_lysed": False})
         case CaseRaised():
             return _raised(state, event) if event.kept_by is None else _with_news(state, event)
         case PageRequested():

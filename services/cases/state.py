@@ -94,7 +94,6 @@ class Case(Frozen):
     uploads: tuple[Upload, ...] = ()
     priority: Priority | None = None  # what it is open for
     upload_id: UploadId | None = None  # the upload that it is open for
-    opened_sequence: int = 0
     raised_sequence: int = 0  # of the event by which people are paged now: who takes it in hand must have seen that one
     raised_at: Instant | None = None
     called_from: Instant | None = None  # receipt of the first upload that people are called for, or have in hand: since then the patient waits

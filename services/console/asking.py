@@ -34,7 +34,7 @@ class _Asked(BaseModel):
 class _ToOwn(_Asked):
     seen: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="`seen` of the case as it was shown to the person. Without it nobody knows what they saw: what the case was raised for "
+        description="`seen` of the case as it was shown to the person. Without it nobody knows what they saw: what the case was opened or raised for "
         "in the last seconds before the press counts as not seen, and the case refuses",
     )
 

@@ -334,15 +334,3 @@ def test_a_red_after_a_treatment_and_one_after_what_only_waited_to_be_read_tell_
         assert {page.received_at for page in pages(raised(world, Priority.RED))} == {world.now}
     (opened,) = [event for event in treated.log[-10:] if isinstance(event, CaseOpened)]
     assert opened.received_at == treated.now
-
-
-def test_who_does_not_say_what_they_saw_has_seen_what_the_case_was_opened_for_and_not_what_it_was_raised_for_just_now():
-    world, moment = World(), timedelta(seconds=1)
-    world.hear(assessed(Priority.RED))
-    opened_at = world.now
-    assert "CommandRefused" in kinds(world.hear(acknowledge(at=opened_at - moment, seen=None)))
-    assert kinds(world.hear(acknowledge(at=opened_at, seen=None)))[0] == "Acknowledged"
-    world.wait(MINUTE)
-    world.hear(assessed(Priority.RED, SECOND))
-    assert "CommandRefused" in kinds(world.hear(asked(StandDown, at=world.now + moment, reason="noise")))
-    assert "StoodDown" in kinds(world.hear(asked(StandDown, at=world.now + 6 * moment, reason="noise")))
